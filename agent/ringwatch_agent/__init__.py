@@ -1,0 +1,1 @@
+"""Runs on every node: reads devices, host, network, kernel log and training jobs, and reports upward."""

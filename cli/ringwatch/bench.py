@@ -1,0 +1,25 @@
+"""``ringwatch bench NAME --json``: Ringwatch measured, each bench where the thing it measures lies."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final
+
+# Name -> (module:function, what it measures). A bench takes argv and returns an exit code.
+BENCHES: Final[dict[str, tuple[str, str]]] = {
+    "hook": ("ringwatch_drills.bench.hook:main", "step time of a real job with and without the hook"),
+    "collector": ("ringwatch_drills.bench.collector:main", "ingest and detection under a simulated fleet"),
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the named bench and return its exit code."""
+    if not argv or argv[0] not in BENCHES:
+        lines = [f"  {name:<10} {what}" for name, (_, what) in BENCHES.items()]
+        print("usage: ringwatch bench NAME [--json]\n\n" + "\n".join(lines), file=sys.stderr)
+        return 2
+    module, _, function = BENCHES[argv[0]][0].partition(":")
+    code: int = getattr(import_module(module), function)(list(argv[1:]))
+    return code

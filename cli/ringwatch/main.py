@@ -1,0 +1,112 @@
+"""The ``ringwatch`` command: one table of sub-commands, each imported only when it is called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Final
+
+from ringwatch_proto import __version__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A sub-command.
+
+    ``target`` is ``module:function``; the function takes argv and returns an exit code. ``prefix`` is put before the user's
+    arguments, for commands that share a parser.
+    """
+
+    name: str
+    target: str
+    help: str
+    extra: str
+    prefix: tuple[str, ...] = ()
+
+
+def _console(name: str, help: str) -> Command:
+    return Command(name=name, target="ringwatch_tui.cli:main", help=help, extra="console", prefix=(name,))
+
+
+COMMANDS: Final[tuple[Command, ...]] = (
+    _console("console", "open the console (also: ringwatch with nothing behind it)"),
+    _console("status", "the fleet in one screen of text"),
+    _console("incidents", "open incidents"),
+    _console("incident", "one incident: cause, evidence, what was ruled out"),
+    _console("jobs", "training jobs"),
+    _console("job", "one job: step time, late ranks, waits"),
+    _console("nodes", "nodes"),
+    _console("node", "one node: GPUs, sources, events"),
+    Command(
+        name="runbook",
+        target="ringwatch_runbooks.cli:main",
+        help="list, show, lint, start and answer runbooks",
+        extra="collector",
+    ),
+    Command(name="agent", target="ringwatch_agent.cli:main", help="the agent of a node", extra="agent"),
+    Command(name="collector", target="ringwatch_collector.cli:main", help="the collector", extra="collector"),
+    Command(
+        name="exec",
+        target="ringwatch_agent.hook.cli:main",
+        help="run a training command with telemetry: ringwatch exec -- torchrun ...",
+        extra="train",
+    ),
+    Command(
+        name="demo",
+        target="ringwatch_drills.demo.cli:main",
+        help="a simulated fleet on the real wire, and a fault to find",
+        extra="collector",
+    ),
+    Command(
+        name="lab",
+        target="ringwatch_drills.lab.cli:main",
+        help="a real job and real faults on this machine (root, torch)",
+        extra="train",
+    ),
+    Command(name="bench", target="ringwatch.bench:main", help="measure Ringwatch itself", extra="all"),
+)
+
+
+def _usage() -> str:
+    width = max(len(command.name) for command in COMMANDS)
+    lines = [f"  {command.name:<{width}}  {command.help}" for command in COMMANDS]
+    return "usage: ringwatch [COMMAND] [ARGUMENTS]\n\n" + "\n".join(lines)
+
+
+def _load(command: Command) -> Callable[[Sequence[str]], int] | None:
+    module, _, function = command.target.partition(":")
+    try:
+        loaded: Callable[[Sequence[str]], int] = getattr(import_module(module), function)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("ringwatch"):
+            raise
+        print(
+            f"ringwatch {command.name}: needs {error.name}; install ringwatch[{command.extra}]",
+            file=sys.stderr,
+        )
+        return None
+    return loaded
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one sub-command and return its exit code; 2 stands for a usage error."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    name = arguments.pop(0) if arguments and not arguments[0].startswith("-") else ""
+    if not name and arguments in (["-h"], ["--help"]):
+        print(_usage())
+        return 0
+    if not name and arguments == ["--version"]:
+        print(f"ringwatch {__version__}")
+        return 0
+    command = next((each for each in COMMANDS if each.name == (name or "console")), None)
+    if command is None:
+        print(f"ringwatch: no command {name!r}\n\n{_usage()}", file=sys.stderr)
+        return 2
+    function = _load(command)
+    return 3 if function is None else function([*command.prefix, *arguments])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""One a cluster: takes what agents report, finds what is wrong, and keeps incidents."""

@@ -1,0 +1,177 @@
+"""What detectors look at: read-only numpy views of the fleet at one instant.
+
+The arrays belong to the fleet state and change after the look; a detector reads them within its
+call and keeps none. Absent is NaN in float arrays. Times are Unix seconds of the collector's clock:
+the fleet state has taken each node's clock offset out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Seconds = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenEvent:
+    """One event as received: node, kind of ``ringwatch_proto.events``, and what it carried."""
+
+    node: str
+    at_s: float
+    received_s: float
+    kind: str
+    severity: int
+    source: str
+    device: str
+    code: int
+    text: str
+    fields: dict[str, str]
+    backfill: bool
+
+
+class TableView(Protocol):
+    """One device table of the whole fleet: a ring over time of rows x signals."""
+
+    @property
+    def node_of(self) -> Ints:
+        """(rows,) index into ``FleetView.nodes``."""
+        ...
+
+    @property
+    def devices(self) -> Sequence[str]:
+        """Device ids, one a row."""
+        ...
+
+    def latest(self, signal: int) -> Floats:
+        """(rows,) newest values of a signal id; NaN where absent or never sent."""
+        ...
+
+    def age_s(self, now_s: float) -> Seconds:
+        """(rows,) seconds since the newest batch that held the row; inf where none came."""
+        ...
+
+    def window(self, signal: int, seconds: float) -> tuple[Seconds, Floats]:
+        """(T,) times oldest first and (T, rows) values of the last ``seconds``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankStates:
+    """Newest state of each rank of one job; every array is (R,). See layout.RANK_STATE_FIELDS."""
+
+    received_s: Seconds  # when the newest state came; -inf when none did
+    phase: Ints
+    process_state: Ints
+    alive: Flags
+    step: Ints
+    launched: Ints
+    completed: Ints
+    inflight_kind: Ints
+    inflight_communicator: Ints
+    inflight_slot: Ints
+    phase_age_s: Floats  # as of received_s
+    beat_age_s: Floats
+    cpu_cores: Floats
+    throttled_share: Floats
+    stopped_share: Floats
+    runqueue_share: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectiveSlot:
+    """A collective that every step repeats: (communicator, position within the step)."""
+
+    communicator: str
+    slot: int
+    kind: int
+    bytes: int
+    members: Flags  # (R,) which of the job's ranks take part
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """One training job. R ranks in rank order, S newest steps oldest first, K collective slots.
+
+    ``steps`` holds the step numbers of the S rows; a row may still lack ranks (NaN). ``*_all``
+    medians over the job's healthy history are the frozen reference: NaN until ``reference_steps``
+    healthy steps were seen.
+    """
+
+    job: str
+    ranks: Ints
+    node_of: Ints
+    gpu_of: Sequence[str]
+    pid: Ints
+    started_s: float
+    steps: Ints
+    ended_s: Seconds  # (S, R)
+    step_s: Floats  # (S, R)
+    data_s: Floats  # (S, R)
+    compute_s: Floats  # (S, R)
+    pause_s: Floats  # (S, R)
+    flags: Ints  # (S, R) layout.StepFlag bits
+    slots: Sequence[CollectiveSlot]
+    collective_start_s: Floats  # (S, K, R) offset from the begin of the rank's step
+    collective_s: Floats  # (S, K, R) duration
+    states: RankStates
+    reference_steps: int
+    reference_step_s: float
+    reference_compute_s: Floats  # (R,)
+    reference_data_s: Floats  # (R,)
+    reference_transfer_s: Floats  # (K,) least duration of the group, median over steps
+    reference_wait_s: Floats  # (K, R) median wait, which is the structural lateness
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowView:
+    """TCP flows between nodes, newest reading of each (node, peer); every array is (F,)."""
+
+    node_of: Ints
+    peer_of: Ints  # index into nodes, -1 for an address that no node has
+    job: Sequence[str]
+    received_s: Seconds
+    delivery_bits_per_s: Floats  # smallest over the last 5 s of readings with traffic
+    busy_share: Floats  # mean over the last 5 s
+    unsent_bytes: Floats  # mean over the last 5 s
+    rtt_s: Floats
+    retransmits_per_s: Floats
+    tx_bytes_per_s: Floats
+    reference_delivery_bits_per_s: Floats  # learned over healthy time; NaN until learned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodesView:
+    """The nodes; every array is (N,)."""
+
+    names: Sequence[str]
+    connected: Flags
+    last_batch_s: Seconds  # when the newest batch came, -inf when none did
+    first_seen_s: Seconds
+    clock_offset_s: Seconds
+    simulated: Flags
+    drained: Flags
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetView:
+    """The fleet at one instant."""
+
+    now_s: float
+    # When this collector began to take batches: before that, silence means nothing.
+    started_s: float
+    nodes: NodesView
+    gpu: TableView
+    port: TableView
+    host: TableView
+    source: TableView
+    jobs: Sequence[JobView]
+    flows: FlowView
+    events: Sequence[SeenEvent]  # of the last hour, oldest first

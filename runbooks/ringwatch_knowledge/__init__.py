@@ -1,0 +1,1 @@
+"""What faults mean: Xid and SXid catalogues, log shapes, thresholds, as dated data."""

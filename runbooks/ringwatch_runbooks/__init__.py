@@ -1,0 +1,1 @@
+"""How faults are fixed: runbook model, engine, actions and the library."""

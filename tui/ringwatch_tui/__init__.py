@@ -1,0 +1,1 @@
+"""The console: a whole fleet in one terminal, over gRPC only."""
