@@ -15,8 +15,8 @@ from ringwatch_proto import __version__
 class Command:
     """A sub-command.
 
-    ``target`` is ``module:function``; the function takes argv and returns an exit code. ``prefix`` is put before the user's
-    arguments, for commands that share a parser.
+    ``target`` is ``module:function``; the function takes argv and returns an exit code.
+    ``prefix`` is put before the user's arguments, for commands that share a parser.
     """
 
     name: str
