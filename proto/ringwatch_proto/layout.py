@@ -103,7 +103,7 @@ RANK_STATE_FIELDS: Final[Fields] = (
 
 # One peer address of the job's TCP sockets, summed over sockets, over the interval.
 FLOW_FIELDS: Final[Fields] = (
-    ("peer", "S16"),  # IPv6, or IPv4 mapped into it
+    ("peer", "V16"),  # IPv6, or IPv4 mapped into it
     ("rank_row", "<u2"),
     ("sockets", "<u2"),
     ("interval_s", "<f4"),
@@ -126,7 +126,7 @@ _STRUCT_CODES: Final[dict[str, str]] = {
     "<u8": "Q",
     "<i8": "q",
     "<f4": "f",
-    "S16": "16s",
+    "V16": "16s",
 }
 
 

@@ -83,8 +83,8 @@ def parse_ranks(text: str, limit: int = 1_000_000) -> list[int]:
     """Read what ``format_ranks`` wrote. Raise ValueError on anything else or beyond ``limit``."""
     ranks: list[int] = []
     for part in filter(None, text.split(",")):
-        first, _, last = part.partition("-")
-        span = range(int(first), int(last or first) + 1)
+        first, dash, last = part.partition("-")
+        span = range(int(first), int(last if dash else first) + 1)
         if len(ranks) + len(span) > limit:
             raise ValueError(f"more than {limit} ranks")
         ranks.extend(span)
