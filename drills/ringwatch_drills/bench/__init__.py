@@ -1,0 +1,1 @@
+"""Measures Ringwatch itself; a bench prints what it found and judges nothing."""
