@@ -1,0 +1,66 @@
+"""Opens gRPC channels to the collector: mutual TLS, or plaintext where that is allowed."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import grpc
+import grpc.aio
+
+from ringwatch_proto.errors import ConfigError
+
+_OPTIONS: Final = (
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    # Our own back-off decides when to dial; the channel's must not sit on top of it.
+    ("grpc.min_reconnect_backoff_ms", 250),
+    ("grpc.initial_reconnect_backoff_ms", 250),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """Files of a mutual TLS set-up: the collector's CA, and this node's certificate and key."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether ``host:port`` stays on this machine without asking a resolver."""
+    host = address.rpartition(":")[0].strip("[]")
+    if address.startswith("unix:") or host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def open_channel(address: str, *, tls: Tls | None = None, allow_plaintext: bool = False) -> grpc.aio.Channel:
+    """Return a channel to ``address``.
+
+    Raises:
+        ConfigError: off loopback without TLS, unless ``allow_plaintext``; or a TLS file is missing.
+    """
+    if tls is not None:
+        return grpc.aio.secure_channel(address, _credentials(tls), options=_OPTIONS)
+    if not is_loopback(address) and not allow_plaintext:
+        raise ConfigError(
+            f"{address} is off loopback and no TLS files are given: give them, or allow plaintext"
+        )
+    return grpc.aio.insecure_channel(address, options=_OPTIONS)
+
+
+def _credentials(tls: Tls) -> grpc.ChannelCredentials:
+    try:
+        ca, key, certificate = (path.read_bytes() for path in (tls.ca, tls.key, tls.certificate))
+    except OSError as error:
+        raise ConfigError(f"TLS file {error.filename}: {error.strerror}") from error
+    return grpc.ssl_channel_credentials(ca, key, certificate)
