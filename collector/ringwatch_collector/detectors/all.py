@@ -1,0 +1,9 @@
+"""The table of detectors that run, in the order in which they are shown. Decides nothing."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ringwatch_collector.detectors.base import Detector
+
+ALL: Final[tuple[Detector, ...]] = ()
