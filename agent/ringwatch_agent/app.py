@@ -1,0 +1,100 @@
+"""Builds an agent from its settings and runs it. The only module of the agent that constructs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from ringwatch_agent.channel import Tls
+from ringwatch_agent.config import AgentConfig
+from ringwatch_agent.encode import Encoder, NodeIdentity
+from ringwatch_agent.sampler import Instant, Sampler
+from ringwatch_agent.sources.all import ALL, SourceContext
+from ringwatch_agent.sources.base import EventRecord, Reading
+from ringwatch_agent.spool import Spool
+from ringwatch_agent.uplink import Uplink
+from ringwatch_proto import __version__, events
+from ringwatch_proto.errors import ConfigError
+from ringwatch_proto.records import Severity
+from ringwatch_proto.v1 import telemetry_pb2 as pb
+
+_log = logging.getLogger(__name__)
+_DRAIN_S: Final = 0.4
+_STOP_SOURCES_S: Final = 0.8
+
+
+class Agent:
+    """One node's agent: sampler, encoder, spool and uplink, wired."""
+
+    def __init__(self, config: AgentConfig) -> None:
+        self._config = config
+        self._spool = Spool(limit_bytes=int(config.spool_memory_mib * (1 << 20)))
+        self._encoder = Encoder(_identity(config), last_schema_id=self._spool.last_schema_id)
+        self._sampler = Sampler(self._deliver, interval_s=config.interval_s, deadline_s=config.deadline_s)
+        self._uplink = Uplink(
+            config.collector,
+            self._spool,
+            self._on_verb,
+            tls=_tls(config),
+            allow_plaintext=config.allow_plaintext,
+        )
+        for entry in ALL:
+            if entry.name not in config.sources_off:
+                context = SourceContext(config=config, wake=partial(self._sampler.wake, entry.name))
+                self._sampler.add(entry.build(context))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until ``stop`` is set; then send what is left, for a moment, and end."""
+        self._sampler.announce(_started())
+        tasks = [asyncio.create_task(self._sampler.run()), asyncio.create_task(self._uplink.run())]
+        stopping = asyncio.create_task(stop.wait())
+        done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        await self._sampler.stop(within_s=_STOP_SOURCES_S)
+        await self._uplink.drain(_DRAIN_S)
+        await self._uplink.stop()
+        await asyncio.gather(*tasks)
+        for task in done - {stopping}:
+            task.result()
+
+    def _deliver(self, readings: list[Reading], now: Instant) -> None:
+        encoded = self._encoder.encode(readings, wall_ns=now.wall_ns, monotonic_ns=now.monotonic_ns)
+        self._spool.append(encoded.hello, encoded.batch)
+
+    async def _on_verb(self, request: pb.VerbRequest) -> pb.VerbResult:
+        return pb.VerbResult(id=request.id, status=pb.VERB_STATUS_REFUSED, text="no verbs yet")
+
+
+def _identity(config: AgentConfig) -> NodeIdentity:
+    return NodeIdentity(
+        node=config.node,
+        boot_id=_boot_id(config.proc),
+        agent_version=__version__,
+        labels=config.labels,
+    )
+
+
+def _boot_id(proc: Path) -> str:
+    try:
+        return (proc / "sys/kernel/random/boot_id").read_text().strip()
+    except OSError as error:
+        raise ConfigError(f"no boot id under {proc}: {error.strerror}") from error
+
+
+def _tls(config: AgentConfig) -> Tls | None:
+    if config.tls_ca and config.tls_certificate and config.tls_key:
+        return Tls(ca=config.tls_ca, certificate=config.tls_certificate, key=config.tls_key)
+    return None
+
+
+def _started() -> EventRecord:
+    return EventRecord(
+        wall_ns=Instant.now().wall_ns,
+        kind=events.AGENT_STARTED,
+        severity=Severity.INFO,
+        source="agent",
+        text=f"ringwatch agent {__version__} started",
+    )
