@@ -42,11 +42,20 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(part.strip() for part in text.split(",") if part.strip())
 
 
+_PCI: Final = re.compile(r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}):([0-9a-f]{2})(?:\.([0-7]))?")
+
+
 def _pci(text: str) -> frozenset[str]:
-    for address in _names(text):
-        if not re.fullmatch(r"(?:[0-9a-fA-F]{4,8}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}(?:\.[0-7])?", address):
-            raise ValueError(f"{address!r} is not a PCI address")
-    return _names(text)
+    """Write PCI addresses as the kernel does: ``0000:0a:00.0``."""
+    found = {name: _PCI.fullmatch(name.lower()) for name in _names(text)}
+    for name, match in found.items():
+        if match is None:
+            raise ValueError(f"{name!r} is not a PCI address")
+    return frozenset(
+        f"{int(match[1] or '0', 16):04x}:{match[2]}:{match[3]}.{match[4] or '0'}"
+        for match in found.values()
+        if match is not None
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ class Encoder:
         self._ranks: tuple[RankRecord, ...] = ()
         self._communicators: tuple[CommunicatorRecord, ...] = ()
         self._addresses: tuple[str, ...] = ()
+        self._at_pci: dict[str, str] = {}
         self._said: object = None
 
     def encode(self, readings: Iterable[Reading], *, wall_ns: int, monotonic_ns: int) -> Encoded:
@@ -76,7 +77,7 @@ class Encoder:
             collectives=b"".join(reading.collectives for reading in taken),
             rank_states=b"".join(reading.rank_states for reading in taken),
             flows=b"".join(reading.flows for reading in taken),
-            events=[_event(event) for reading in taken for event in reading.events],
+            events=[_event(event, self._at_pci) for reading in taken for event in reading.events],
             dropped=_dropped(taken),
         )
         return Encoded(hello=hello, batch=batch)
@@ -84,6 +85,8 @@ class Encoder:
     def _learn(self, readings: Sequence[Reading], tables: Sequence[TableReading]) -> pb.Hello | None:
         for table in tables:
             self._columns[table.table] = (table.devices, table.signals)
+            if table.table is Table.GPU:
+                self._at_pci = {device.pci_address: device.id for device in table.devices}
         self._ranks = _last(self._ranks, (reading.ranks for reading in readings))
         self._communicators = _last(self._communicators, (reading.communicators for reading in readings))
         self._addresses = _last(self._addresses, (reading.addresses for reading in readings))
@@ -188,13 +191,14 @@ def _communicator(record: CommunicatorRecord) -> pb.Communicator:
     return pb.Communicator(index=record.index, job=record.job, name=record.name, ranks=record.ranks)
 
 
-def _event(record: EventRecord) -> pb.Event:
+def _event(record: EventRecord, at_pci: Mapping[str, str]) -> pb.Event:
+    # The kernel log knows PCI addresses; everything else knows the GPU by its UUID.
     return pb.Event(
         wall_ns=record.wall_ns,
         kind=record.kind,
         severity=cast("pb.Severity", int(record.severity)),
         source=record.source,
-        device=record.device,
+        device=at_pci.get(record.device, record.device),
         code=record.code,
         text=record.text,
         fields=record.fields,

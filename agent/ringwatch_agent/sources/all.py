@@ -9,6 +9,8 @@ from typing import Final
 from ringwatch_agent.config import AgentConfig
 from ringwatch_agent.sources.base import Source
 from ringwatch_agent.sources.host import HostSource
+from ringwatch_agent.sources.kmsg import KmsgSource
+from ringwatch_agent.sources.ports import PortsSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,18 @@ def _host(context: SourceContext) -> Source:
     return HostSource(node=context.config.node, proc=context.config.proc)
 
 
+def _ports(context: SourceContext) -> Source:
+    return PortsSource(sysfs=context.config.sysfs)
+
+
+def _kmsg(context: SourceContext) -> Source:
+    from ringwatch_knowledge.kernel_log import Follower
+
+    return KmsgSource(Follower().match, path=context.config.kmsg, owned_pci=context.config.kmsg_pci)
+
+
 ALL: Final[tuple[SourceEntry, ...]] = (
     SourceEntry(name="host", help="CPU, memory, pressure and load of this machine", build=_host),
+    SourceEntry(name="ports", help="network ports: state, traffic, errors, egress queue", build=_ports),
+    SourceEntry(name="kmsg", help="kernel log: Xid, SXid, bus loss, OOM and other faults", build=_kmsg),
 )
