@@ -128,6 +128,9 @@ class JobView:
     reference_data_s: Floats  # (R,)
     reference_transfer_s: Floats  # (K,) least duration of the group, median over steps
     reference_wait_s: Floats  # (K, R) median wait, which is the structural lateness
+    # (S, R) what the job said of its input, when it does: tokens, or the sum of squared sequence lengths.
+    tokens: Floats | None = None
+    work: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

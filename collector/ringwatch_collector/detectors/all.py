@@ -5,5 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from ringwatch_collector.detectors.base import Detector
+from ringwatch_collector.detectors.straggler_compute import ComputeStraggler
 
-ALL: Final[tuple[Detector, ...]] = ()
+ALL: Final[tuple[Detector, ...]] = (ComputeStraggler(),)

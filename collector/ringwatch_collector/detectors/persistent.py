@@ -1,0 +1,102 @@
+"""Which streams stay above their peers for long enough: CUSUM, effect and persistence in one test.
+
+A single slow step says nothing: at 64 ranks a rule of "1.1 times the median in one step" accuses every
+healthy rank sooner or later. Three gates have to hold together: the sum of clipped scores passes h,
+the mean effect of the newest blocks passes what matters, and most of these blocks lie above zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ringwatch_collector.detectors.robust import (
+    CUSUM_K,
+    Array,
+    block_means,
+    cusum,
+    cusum_threshold,
+    sigma_of,
+)
+
+# Steps shorter than this are averaged into blocks of about this length: neighbouring steps on a busy
+# host are alike, and bursts (a CPU quota works in periods of 100 ms) hit some steps and spare others.
+BLOCK_S: Final = 0.6
+LARGEST_BLOCK: Final = 10
+LEAST_BLOCKS: Final = 6
+RECENT_BLOCKS: Final = 6
+PERSISTENT_SHARE: Final = 0.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """(B, C) blocks of residuals against the peers, with the noise that they are measured in."""
+
+    residual: Array
+    sigma: float
+    ended_s: Array
+    block: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """One stream that stays high: where, since when, how much, and the numbers behind it."""
+
+    position: int
+    onset_s: float
+    effect: float
+    sigma: float
+    total: float
+    threshold: float
+    share: float
+
+
+def block_size(typical_step_s: float) -> int:
+    """Return how many steps make one block."""
+    return int(np.clip(np.ceil(BLOCK_S / max(typical_step_s, 1e-3)), 1, LARGEST_BLOCK))
+
+
+def blocks_of(values: Array, size: int) -> Array:
+    """Return block means of a (T, C) or (T,) series, newest last."""
+    return block_means(values, size)
+
+
+def alarms(scores: Scores, least_effect: float, streams: int) -> list[Alarm]:
+    """Return the streams that stay above their peers by ``least_effect`` and by the noise."""
+    residual = scores.residual
+    if residual.shape[0] < LEAST_BLOCKS:
+        return []
+    threshold = cusum_threshold(streams)
+    total, began = cusum(residual / scores.sigma)
+    recent = residual[-RECENT_BLOCKS:]
+    effect = recent.mean(axis=0)
+    share = (recent > 0.5 * least_effect).mean(axis=0)
+    held = (
+        (total > threshold)
+        & (effect > max(least_effect, CUSUM_K * scores.sigma))
+        & (share >= PERSISTENT_SHARE)
+    )
+    return [
+        Alarm(
+            position=int(at),
+            onset_s=_onset(scores, int(began[at])),
+            effect=float(effect[at]),
+            sigma=scores.sigma,
+            total=float(total[at]),
+            threshold=threshold,
+            share=float(share[at]),
+        )
+        for at in np.flatnonzero(held)
+    ]
+
+
+def _onset(scores: Scores, began: int) -> float:
+    """Return the end of the block before the sum began to rise."""
+    return float(scores.ended_s[max(0, min(began, scores.ended_s.size) - 1)])
+
+
+def scored(residual: Array, ended_s: Array, block: int, floor: float) -> Scores:
+    """Return scores whose noise is pooled over all streams and blocks: one step of a small group has none."""
+    return Scores(residual=residual, sigma=sigma_of(residual, floor), ended_s=ended_s, block=block)

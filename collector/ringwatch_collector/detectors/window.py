@@ -1,0 +1,156 @@
+"""The newest finished steps of a job as detectors use them: whole rows, pauses apart. Judges nobody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringwatch_collector.view import FleetView, JobView
+from ringwatch_proto.layout import Collective, StepFlag
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+WINDOW_S: Final = 60.0
+# Steps that are older than this tell nothing about now.
+STALE_S: Final = 10.0
+STALE_STEPS: Final = 6.0
+# A rank that lacks more of the window than this does not report.
+PRESENT_SHARE: Final = 0.5
+# A pause: everybody does nothing together for this many steps' time, and not just a moment.
+PAUSE_STEPS: Final = 1.0
+PAUSE_LEAST_S: Final = 0.15
+_REDUCTIONS: Final = frozenset({Collective.ALL_REDUCE, Collective.REDUCE_SCATTER, Collective.ALL_GATHER})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """T steps of C reporting ranks, oldest first, none missing.
+
+    ``rows`` and ``columns`` index the job's arrays. ``paused`` marks the steps, all within ``rows``, in
+    which the whole job paused; the detectors of slowness leave them out by ``working``.
+    """
+
+    job: JobView
+    rows: Index
+    columns: Index
+    ended_s: Array  # (T,) median over ranks
+    step_s: Array  # (T, C)
+    data_s: Array
+    compute_s: Array
+    pause_s: Array
+    paused: NDArray[np.bool_]  # (T,)
+
+    @property
+    def typical_step_s(self) -> float:
+        """Return the median step of the window."""
+        return float(np.median(self.step_s))
+
+    def recent(self, seconds: float, least: int) -> slice:
+        """Return the newest rows that span ``seconds``, at least ``least`` of them if there are."""
+        first = int(np.searchsorted(self.ended_s, self.ended_s[-1] - seconds))
+        return slice(max(0, min(first, self.rows.size - least)), self.rows.size)
+
+    def cut(self, kept: Index) -> Window:
+        """Return only the rows at these positions."""
+        return Window(
+            job=self.job,
+            rows=self.rows[kept],
+            columns=self.columns,
+            ended_s=self.ended_s[kept],
+            step_s=self.step_s[kept],
+            data_s=self.data_s[kept],
+            compute_s=self.compute_s[kept],
+            pause_s=self.pause_s[kept],
+            paused=self.paused[kept],
+        )
+
+
+def window_of(job: JobView, now_s: float, seconds: float = WINDOW_S) -> Window | None:
+    """Return the newest whole steps, pauses included; None when there are too few or they are old."""
+    step_s = np.asarray(job.step_s, np.float64)
+    if step_s.size == 0:
+        return None
+    filled = np.flatnonzero(np.isfinite(step_s).any(axis=1))
+    if filled.size < 4:
+        return None
+    # A rank is known to report by the newest rows but the last two, which batches in flight may lack.
+    finite = np.isfinite(step_s[filled[-40:-2]])
+    columns = np.flatnonzero(finite.mean(axis=0) >= PRESENT_SHARE)
+    fields = [step_s, *(np.asarray(a, np.float64) for a in (job.data_s, job.compute_s, job.pause_s))]
+    ended = np.asarray(job.ended_s, np.float64)
+    if columns.size < 2:
+        return None
+    whole = np.isfinite(fields[0][:, columns]).all(axis=1) & np.isfinite(fields[2][:, columns]).all(axis=1)
+    whole &= np.isfinite(ended[:, columns]).all(axis=1)
+    rows = np.flatnonzero(whole)
+    if rows.size < 4:
+        return None
+    ended_s = np.median(ended[np.ix_(rows, columns)], axis=1)
+    typical_s = float(np.median(step_s[np.ix_(rows[-50:], columns)]))
+    if now_s - ended_s[-1] > max(STALE_S, STALE_STEPS * typical_s):
+        return None
+    rows = rows[ended_s >= now_s - seconds]
+    return _built(job, rows, columns, fields, ended) if rows.size >= 4 else None
+
+
+def working(window: Window) -> Window | None:
+    """Return the window without the steps in which the whole job paused; None when too little is left."""
+    kept = np.flatnonzero(~window.paused)
+    return window.cut(kept) if kept.size >= 4 else None
+
+
+def working_windows(view: FleetView, seconds: float = WINDOW_S) -> list[Window]:
+    """Return the working window of each job that has one."""
+    windows = (window_of(job, view.now_s, seconds) for job in view.jobs)
+    kept = (working(window) for window in windows if window is not None)
+    return [window for window in kept if window is not None]
+
+
+def _built(job: JobView, rows: Index, columns: Index, fields: list[Array], ended: Array) -> Window:
+    at = np.ix_(rows, columns)
+    step_s, data_s, compute_s, pause_s = (field[at] for field in fields)
+    tagged = (np.asarray(job.flags)[at] & StepFlag.TAGGED_PAUSE).any(axis=1)
+    return Window(
+        job=job,
+        rows=rows,
+        columns=columns,
+        ended_s=np.median(ended[at], axis=1),
+        step_s=step_s,
+        data_s=data_s,
+        compute_s=compute_s,
+        pause_s=pause_s,
+        paused=tagged | _paused(step_s, data_s, compute_s, pause_s),
+    )
+
+
+def _paused(step_s: Array, data_s: Array, compute_s: Array, pause_s: Array) -> NDArray[np.bool_]:
+    """Mark steps in which every rank did something else than usual for about the same long time.
+
+    The least excess over all ranks decides: one rank that went on working means that it was no pause.
+    """
+    own = np.nan_to_num(data_s) + compute_s + np.nan_to_num(pause_s)
+    least_excess = (own - np.median(own, axis=0)).min(axis=1)
+    marked: NDArray[np.bool_] = least_excess > max(PAUSE_LEAST_S, PAUSE_STEPS * float(np.median(step_s)))
+    return marked
+
+
+def peer_groups(job: JobView, columns: Index) -> list[Index]:
+    """Return groups of positions in ``columns`` whose ranks do the same work.
+
+    Ranks that reduce the most bytes together are peers: these share a model part, so that in a
+    pipeline they are the ranks of one stage, while groups across stages exchange norms and scalars.
+    Without such groups the whole job is one.
+    """
+    label = np.full(job.ranks.size, -1, np.int64)
+    most = np.zeros(job.ranks.size)
+    for at, slot in enumerate(job.slots):
+        if slot.kind in _REDUCTIONS and np.count_nonzero(slot.members) >= 3:
+            heavier = slot.members & (most < slot.bytes + 1.0)
+            label[heavier], most[heavier] = at, slot.bytes + 1.0
+    of = label[columns]
+    groups = [np.flatnonzero(of == one) for one in np.unique(of)]
+    return [group for group in groups if group.size >= 2]
