@@ -1,0 +1,216 @@
+"""Times collectives where torch's Python code starts them and waits for them.
+
+Two choke points: the methods of ``ProcessGroup``, which every function of ``torch.distributed`` and FSDP
+calls whatever name it was imported by, and ``Work.wait``. Replacing the functions of
+``torch.distributed`` instead would miss names imported before, count nested calls twice and keep
+``torch.compile`` from recognising them. DDP's reducer calls from C++; see ``ddp.py``.
+"""
+
+# ruff: noqa: ANN401  functions of torch are passed through as they are; mypy does not follow torch
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from types import FunctionType
+from typing import Any, Final
+
+from ringwatch_agent.hook.groups import Groups
+from ringwatch_agent.hook.patches import Patches, Watch
+from ringwatch_proto.layout import Collective
+
+
+def _total(tensors: Any) -> int:
+    """Return the bytes of a tensor, or of tensors in lists of lists."""
+    if isinstance(tensors, (list, tuple)):
+        return sum(_total(item) for item in tensors)
+    return int(tensors.nbytes)
+
+
+def _first(_: Any, arguments: tuple[Any, ...]) -> int:
+    return _total(arguments[0])
+
+
+def _second(_: Any, arguments: tuple[Any, ...]) -> int:
+    return _total(arguments[1])
+
+
+def _second_of_all(group: Any, arguments: tuple[Any, ...]) -> int:
+    """One rank's part times the ranks: only the root holds the whole."""
+    return _total(arguments[1]) * int(group.size())
+
+
+def _first_of_all(group: Any, arguments: tuple[Any, ...]) -> int:
+    return _total(arguments[0]) * int(group.size())
+
+
+def _none(_: Any, __: tuple[Any, ...]) -> int:
+    return 0
+
+
+Size = Callable[[Any, tuple[Any, ...]], int]
+
+# Method of ProcessGroup -> kind, and where the total bytes are: the larger side, as nccl-tests counts
+# (https://github.com/NVIDIA/nccl-tests/blob/master/doc/PERFORMANCE.md). Names of torch 2.4 to 2.13.
+METHODS: Final[tuple[tuple[str, Collective, Size], ...]] = (
+    ("allreduce", Collective.ALL_REDUCE, _first),
+    ("allreduce_coalesced", Collective.ALL_REDUCE, _first),
+    ("allgather", Collective.ALL_GATHER, _second_of_all),
+    ("allgather_coalesced", Collective.ALL_GATHER, _second_of_all),
+    ("_allgather_base", Collective.ALL_GATHER, _first),
+    ("all_gather_single", Collective.ALL_GATHER, _first),
+    ("allgather_into_tensor_coalesced", Collective.ALL_GATHER, _first),
+    ("all_gather_single_coalesced", Collective.ALL_GATHER, _first),
+    ("reduce_scatter", Collective.REDUCE_SCATTER, _second),
+    ("_reduce_scatter_base", Collective.REDUCE_SCATTER, _second),
+    ("reduce_scatter_single", Collective.REDUCE_SCATTER, _second),
+    ("reduce_scatter_tensor_coalesced", Collective.REDUCE_SCATTER, _second),
+    ("reduce_scatter_single_coalesced", Collective.REDUCE_SCATTER, _second),
+    ("broadcast", Collective.BROADCAST, _first),
+    ("alltoall", Collective.ALL_TO_ALL, _second),
+    ("alltoall_base", Collective.ALL_TO_ALL, _second),
+    ("all_to_all_single", Collective.ALL_TO_ALL, _second),
+    ("barrier", Collective.BARRIER, _none),
+    ("monitored_barrier", Collective.BARRIER, _none),
+    ("reduce", Collective.REDUCE, _first),
+    ("gather", Collective.GATHER, _second_of_all),
+    ("scatter", Collective.SCATTER, _first_of_all),
+    ("send", Collective.SEND, _first),
+    ("recv", Collective.RECV, _first),
+    ("recv_anysource", Collective.RECV, _first),
+)
+
+
+class Collectives:
+    """Collectives that were begun and whose end somebody will wait for."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self.groups: Groups | None = None
+        # Work -> token, oldest first. A work that nobody waits for leaves by ``sweep``.
+        self._works: dict[Any, int] = {}
+
+    def install(self, patches: Patches) -> None:
+        """Replace the methods of ProcessGroup and Work."""
+        from torch._C import _distributed_c10d as c10d
+
+        for name, kind, size in METHODS:
+            if hasattr(c10d.ProcessGroup, name):
+                patches.replace(c10d.ProcessGroup, name, partial(self._timed, name, int(kind), size))
+        patches.replace(c10d.Work, "wait", self._timed_wait)
+        patches.replace(c10d.Work, "get_future", self._watched_future)
+
+    def begin(self, group: Any, kind: int, size: int) -> int:
+        """Note a begin for ``group``; 0 when nobody listens."""
+        recorder = self._watch.recorder
+        groups = self.groups
+        if recorder is None or groups is None:
+            return 0
+        return recorder.begin(groups.of(group), kind, size)
+
+    def end(self, token: int) -> None:
+        """Note an end."""
+        recorder = self._watch.recorder
+        if recorder is not None:
+            recorder.end(token)
+
+    def end_with(self, work: Any, token: int) -> None:
+        """Note the end when the future of ``work`` completes."""
+        end = self.end
+        _future_of(work).add_done_callback(lambda _: end(token))
+
+    def sweep(self) -> None:
+        """Note the end of works that completed and that nobody waited for."""
+        works = self._works
+        while works:
+            work = next(iter(works))
+            if not work.is_completed():
+                return
+            token = works.pop(work, 0)
+            self.end(token)
+
+    def forget(self) -> None:
+        """Drop everything in flight: the agent has gone, or this is a forked child."""
+        self._works.clear()
+        self.groups = None
+
+    def _timed(self, name: str, kind: int, size: Size, original: Any) -> Any:
+        watch = self._watch
+        works = self._works
+        begin = self.begin
+
+        def collective(group: Any, *arguments: Any, **named: Any) -> Any:
+            if watch.recorder is None:
+                return original(group, *arguments, **named)
+            try:
+                if works:
+                    self.sweep()
+                token = begin(group, kind, size(group, arguments))
+            except Exception:  # noqa: BLE001  nothing of ours may reach the job; it is counted
+                watch.faults += 1
+                token = 0
+            try:
+                work = original(group, *arguments, **named)
+            except BaseException:
+                self._abandon(token)
+                raise
+            if token:
+                if work is None:
+                    self.end(token)
+                else:
+                    works[work] = token
+            return work
+
+        return _named(collective, name)
+
+    def _abandon(self, token: int) -> None:
+        recorder = self._watch.recorder
+        if recorder is not None and token:
+            recorder.abandon(token)
+
+    def _timed_wait(self, original: Any) -> Any:
+        works = self._works
+
+        def wait(work: Any, *arguments: Any, **named: Any) -> Any:
+            token = works.pop(work, 0) if works else 0
+            if not token:
+                return original(work, *arguments, **named)
+            try:
+                result = original(work, *arguments, **named)
+            except BaseException:
+                self._abandon(token)
+                raise
+            self.end(token)
+            return result
+
+        return wait
+
+    def _watched_future(self, original: Any) -> Any:
+        works = self._works
+
+        def get_future(work: Any) -> Any:
+            future = original(work)
+            token = works.pop(work, 0) if works else 0
+            if token:
+                end = self.end
+                future.add_done_callback(lambda _: end(token))
+            return future
+
+        return get_future
+
+
+def _future_of(work: Any) -> Any:
+    return work.get_future()
+
+
+def _named(function: Any, name: str) -> Any:
+    """Return ``function`` with ``name`` in its code.
+
+    pybind11 keeps a Python override from calling itself through C++ by comparing the name of the calling
+    frame's code with that of the method. Without this, a process group that is a Python subclass and does
+    not override the method would recurse without end.
+    """
+    code = function.__code__.replace(co_name=name)
+    renamed = FunctionType(code, function.__globals__, name, function.__defaults__, function.__closure__)
+    renamed.__kwdefaults__ = function.__kwdefaults__
+    return renamed

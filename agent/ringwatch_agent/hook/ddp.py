@@ -1,0 +1,111 @@
+"""Times the all-reduces that DDP's C++ reducer starts, without touching a gradient.
+
+The reducer is given a process group that passes everything on to the real one and looks at the clock. A
+communication hook would see the same, but costs a pass over all gradients (DDP then divides by the world
+size in a second pass instead of while it copies), divides differently from the default path when the
+world size is no power of two, and takes the one place that the job's own hook may want.
+"""
+
+# ruff: noqa: ANN401  functions of torch are passed through as they are; mypy does not follow torch
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from ringwatch_agent.hook.collectives import Collectives
+from ringwatch_agent.hook.patches import Patches, Watch
+from ringwatch_proto.layout import Collective
+
+
+class ReducerWatch:
+    """Makes DDP's reducers talk through a watched process group."""
+
+    def __init__(self, watch: Watch, collectives: Collectives) -> None:
+        self._watch = watch
+        self._collectives = collectives
+        # The reducer holds the C++ half of the watched group; this keeps the Python half alive as long.
+        self._groups: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+
+    def install(self, patches: Patches) -> None:
+        """Replace the constructor of the reducer and mark the begin of each forward pass."""
+        from torch import distributed
+        from torch.nn.parallel import DistributedDataParallel
+
+        patches.replace(distributed, "Reducer", self._watched_reducer)
+        patches.replace(DistributedDataParallel, "_pre_forward", self._marked_forward)
+
+    def _watched_reducer(self, original: Any) -> Any:
+        from torch._C._distributed_c10d import ProcessGroup
+
+        make_group = _watched_group_class(ProcessGroup, self._watch, self._collectives)
+
+        def make_reducer(*arguments: Any, **named: Any) -> Any:
+            try:
+                watched = None
+                passed = list(arguments)
+                for at, argument in enumerate(passed):
+                    if isinstance(argument, ProcessGroup):
+                        passed[at] = watched = make_group(argument)
+                reducer = original(*passed, **named)
+                if watched is not None:
+                    self._groups[reducer] = watched
+            except Exception:  # noqa: BLE001  a torch that does not take our group gets its own; counted
+                self._watch.faults += 1
+                return original(*arguments, **named)
+            return reducer
+
+        return make_reducer
+
+    def _marked_forward(self, original: Any) -> Any:
+        watch = self._watch
+
+        def pre_forward(model: Any, *inputs: Any, **named: Any) -> Any:
+            recorder = watch.recorder
+            if recorder is not None:
+                recorder.forward()
+            return original(model, *inputs, **named)
+
+        return pre_forward
+
+
+def _watched_group_class(base: Any, watch: Watch, collectives: Collectives) -> Any:
+    """Return the class of watched groups; a function, since torch is only imported when it is used."""
+    kind = int(Collective.ALL_REDUCE)
+    # Below the replaced methods: these must not be counted twice.
+    raw_allreduce = base.allreduce
+
+    class WatchedGroup(base):  # type: ignore[misc]
+        """Passes on to the real group; only ``allreduce`` and ``broadcast`` are ever called by a reducer."""
+
+        def __init__(self, real: Any) -> None:
+            super().__init__(real.rank(), real.size())
+            self._real = real
+            self._name = real.name()
+            kinds = base.BackendType.__members__
+            own = kinds.get(str(self._name).upper(), base.BackendType.CUSTOM)
+            for device in real._device_types:  # noqa: SLF001
+                backend = real._get_backend(device)  # noqa: SLF001
+                self._register_backend(device, kinds.get(backend.name().upper(), own), backend)
+            self._set_default_backend(own)
+
+        def getBackendName(self) -> Any:  # noqa: N802  the name that C++ calls
+            return self._name
+
+        def broadcast(self, *arguments: Any) -> Any:
+            return self._real.broadcast(*arguments)
+
+        def allreduce(self, tensors: Any, *options: Any) -> Any:
+            if watch.recorder is None:
+                return raw_allreduce(self._real, tensors, *options)
+            try:
+                token = collectives.begin(self._real, kind, sum(tensor.nbytes for tensor in tensors))
+            except Exception:  # noqa: BLE001  nothing of ours may reach the job; it is counted
+                watch.faults += 1
+                token = 0
+            work = raw_allreduce(self._real, tensors, *options)
+            if token:
+                collectives.end_with(work, token)
+            return work
+
+    return WatchedGroup
