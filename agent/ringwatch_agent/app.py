@@ -11,6 +11,8 @@ from typing import Final
 from ringwatch_agent.channel import Tls
 from ringwatch_agent.config import AgentConfig
 from ringwatch_agent.encode import Encoder, NodeIdentity
+from ringwatch_agent.journal import Journal
+from ringwatch_agent.persister import Persister
 from ringwatch_agent.sampler import Instant, Sampler
 from ringwatch_agent.sources.all import ALL, SourceContext
 from ringwatch_agent.sources.base import EventRecord, Reading
@@ -24,6 +26,7 @@ from ringwatch_proto.v1 import telemetry_pb2 as pb
 _log = logging.getLogger(__name__)
 _DRAIN_S: Final = 0.4
 _STOP_SOURCES_S: Final = 0.8
+_PERSIST_S: Final = 0.5
 
 
 class Agent:
@@ -31,7 +34,10 @@ class Agent:
 
     def __init__(self, config: AgentConfig) -> None:
         self._config = config
-        self._spool = Spool(limit_bytes=int(config.spool_memory_mib * (1 << 20)))
+        limit_bytes = int(config.spool_mib * (1 << 20))
+        journal = Journal(config.state_dir / "spool", limit_bytes=2 * limit_bytes)
+        self._spool = Spool(limit_bytes=limit_bytes, kept=journal.load())
+        self._persister = Persister(self._spool, journal)
         self._encoder = Encoder(_identity(config), last_schema_id=self._spool.last_schema_id)
         self._sampler = Sampler(self._deliver, interval_s=config.interval_s, deadline_s=config.deadline_s)
         self._uplink = Uplink(
@@ -49,15 +55,20 @@ class Agent:
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop`` is set; then send what is left, for a moment, and end."""
         self._sampler.announce(_started())
-        tasks = [asyncio.create_task(self._sampler.run()), asyncio.create_task(self._uplink.run())]
+        work = (self._sampler.run(), self._uplink.run(), self._persister.run())
+        tasks: list[asyncio.Task[None]] = [asyncio.create_task(each) for each in work]
         stopping = asyncio.create_task(stop.wait())
-        done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        failed = [task for task in tasks if task.done()]
         stopping.cancel()
         await self._sampler.stop(within_s=_STOP_SOURCES_S)
         await self._uplink.drain(_DRAIN_S)
         await self._uplink.stop()
-        await asyncio.gather(*tasks)
-        for task in done - {stopping}:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._persister.finish(_PERSIST_S)
+        for task in failed:
             task.result()
 
     def _deliver(self, readings: list[Reading], now: Instant) -> None:

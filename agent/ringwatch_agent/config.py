@@ -99,8 +99,9 @@ class AgentConfig:
         frozenset[str] | None,
         Doc("PCI addresses whose kernel lines are this node's; unset: all of them", _pci),
     ] = None
-    spool_memory_mib: Annotated[float, Doc("most memory for unacknowledged batches, MiB", _number)] = 64.0
-    spool_disk_mib: Annotated[float, Doc("most disk for unacknowledged batches, MiB", _number)] = 64.0
+    spool_mib: Annotated[
+        float, Doc("most that is kept unacknowledged, MiB; up to three times that on disk", _number)
+    ] = 32.0
     policy: Annotated[Path | None, Doc("file that says which verbs are allowed; unset: R0 only", Path)] = None
     tls_ca: Annotated[Path | None, Doc("CA of the collector; with the next two, mutual TLS", Path)] = None
     tls_certificate: Annotated[Path | None, Doc("certificate of this node", Path)] = None

@@ -63,8 +63,8 @@ class Spool:
 
     def __init__(self, *, limit_bytes: int = DEFAULT_LIMIT_BYTES, kept: Kept | None = None) -> None:
         self.spool_id = kept.spool_id if kept else uuid.uuid4().hex
+        self.acked_sequence = 0
         self.dropped_total: Counter[str] = Counter()
-        self.bytes = 0
         self._limit_bytes = limit_bytes
         self._next_sequence = kept.next_sequence if kept else 1
         self._hellos: dict[int, bytes] = dict(kept.hellos) if kept else {}
@@ -74,6 +74,7 @@ class Spool:
         self._grown = asyncio.Event()
         self.bytes = sum(_cost(record) for record in self._records)
         self.count(kept.dropped if kept else {})
+        self._shrink()
 
     def __len__(self) -> int:
         """Return how many batches wait for an acknowledgement."""
@@ -112,6 +113,7 @@ class Spool:
 
     def ack(self, sequence: int) -> int:
         """Forget everything up to ``sequence``; return how many batches that was."""
+        self.acked_sequence = max(self.acked_sequence, min(sequence, self.last_sequence))
         upto = bisect_right(self._records, sequence, key=_sequence_of)
         self.bytes -= sum(_cost(record) for record in self._records[:upto])
         del self._records[:upto]
@@ -128,6 +130,10 @@ class Spool:
         """Return the batches whose sequences lie from ``first`` to ``last``."""
         begin = bisect_left(self._records, first, key=_sequence_of)
         return self._records[begin : bisect_right(self._records, last, key=_sequence_of)]
+
+    def hellos(self) -> dict[int, bytes]:
+        """Return every serialised Hello that a batch may still need, by schema id."""
+        return dict(self._hellos)
 
     def hello(self, schema_id: int) -> bytes | None:
         """Return the serialised Hello of a schema, None when it is not known."""
@@ -150,6 +156,9 @@ class Spool:
     def _add(self, record: Record) -> None:
         self._records.append(record)
         self.bytes += _cost(record)
+        self._shrink()
+
+    def _shrink(self) -> None:
         while self.bytes > self._limit_bytes and len(self._records) > 1:
             if self._lean < len(self._records) - 1:
                 self._thin(self._lean)

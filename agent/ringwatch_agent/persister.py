@@ -1,0 +1,98 @@
+"""Keeps a journal in step with its spool, on a thread, so that a slow disk delays nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from ringwatch_agent.journal import Journal, Mark
+from ringwatch_agent.spool import Record, Spool
+
+_log = logging.getLogger(__name__)
+_RETRY_S: Final = 5.0
+_SYNC_S: Final = 5.0
+_MARK_S: Final = 10.0
+
+
+class Persister:
+    """Writes what the spool takes in. ``trouble`` is empty, or why the spool is in memory only."""
+
+    def __init__(self, spool: Spool, journal: Journal, *, retry_s: float = _RETRY_S) -> None:
+        self.trouble = ""
+        self.failures = 0
+        self._spool = spool
+        self._journal = journal
+        self._retry_s = retry_s
+        self._synced_s = 0.0
+        self._marked_s = time.monotonic()
+        self._working: asyncio.Future[None] | None = None
+
+    async def run(self) -> None:
+        """Write batches as they come, until cancelled."""
+        while True:
+            await self._spool.wait_after(self._journal.written_sequence)
+            try:
+                await self._on_thread(self._work())
+                self._fine()
+            except OSError as error:
+                self._failed(error)
+                await asyncio.sleep(self._retry_s)
+
+    async def finish(self, within_s: float) -> None:
+        """Write what is left and the mark of a clean stop; give up after ``within_s``."""
+        with contextlib.suppress(TimeoutError, OSError):
+            async with asyncio.timeout(within_s):
+                if self._working is not None:
+                    await asyncio.wait([self._working])
+                await self._on_thread(self._work())
+                await asyncio.to_thread(self._journal.mark, self._mark(clean=True))
+        if self._working is None or self._working.done():
+            self._journal.close()
+
+    def _work(self) -> Callable[[], None]:
+        """Take from the spool, on its loop, what the thread is to write."""
+        rewrite = self._journal.is_over_limit
+        first = 0 if rewrite else self._journal.written_sequence + 1
+        records = self._spool.between(first, self._spool.last_sequence)
+        return partial(self._write, records, self._spool.hellos(), self._mark(clean=False), rewrite)
+
+    async def _on_thread(self, work: Callable[[], None]) -> None:
+        self._working = asyncio.ensure_future(asyncio.to_thread(work))
+        await asyncio.shield(self._working)
+
+    def _write(
+        self, records: Sequence[Record], hellos: Mapping[int, bytes], mark: Mark, rewrite: bool
+    ) -> None:
+        now_s = time.monotonic()
+        self._journal.trim(mark.acked)
+        if rewrite:
+            self._journal.rewrite(records, hellos)
+        else:
+            sync = now_s - self._synced_s > _SYNC_S or any(record.events for record in records)
+            self._journal.write(records, hellos, sync=sync)
+            self._synced_s = now_s if sync else self._synced_s
+        if now_s - self._marked_s > _MARK_S:
+            self._journal.mark(mark)
+            self._marked_s = now_s
+
+    def _mark(self, *, clean: bool) -> Mark:
+        spool = self._spool
+        return Mark(
+            spool_id=spool.spool_id, last=spool.last_sequence, acked=spool.acked_sequence, clean=clean
+        )
+
+    def _fine(self) -> None:
+        if self.trouble:
+            _log.info("the spool is on disk again")
+        self.trouble = ""
+
+    def _failed(self, error: OSError) -> None:
+        self.failures += 1
+        if not self.trouble:
+            _log.warning("the spool is in memory only: %s", error)
+        self.trouble = f"the spool is in memory only: {error.strerror or error}"
