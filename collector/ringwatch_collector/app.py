@@ -1,0 +1,265 @@
+"""Composes the collector: builds every part once, serves, and stops in order. Decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Final
+
+import grpc
+import grpc.aio
+
+from ringwatch_collector.answers.fleet import FleetAnswers
+from ringwatch_collector.audit import AuditLog
+from ringwatch_collector.broker import ActionBroker
+from ringwatch_collector.clock import Clock
+from ringwatch_collector.config import CollectorConfig, split_address
+from ringwatch_collector.counters import Counters
+from ringwatch_collector.detectors.all import ALL
+from ringwatch_collector.exporter import Exporter
+from ringwatch_collector.fleet.job import JobPolicy
+from ringwatch_collector.fleet.state import FleetPolicy, FleetState
+from ringwatch_collector.follow import Bell
+from ringwatch_collector.fusion import fuse
+from ringwatch_collector.incidents import IncidentBook, IncidentPolicy
+from ringwatch_collector.ingest import TelemetryService
+from ringwatch_collector.query import QueryService
+from ringwatch_collector.runner import Runner
+from ringwatch_collector.sessions import Sessions
+from ringwatch_collector.store.engine import sqlite_url
+from ringwatch_collector.store.store import Store
+from ringwatch_proto.errors import ConfigError, StoreError
+from ringwatch_proto.records import Incident
+from ringwatch_proto.v1 import query_pb2, query_pb2_grpc
+
+_LOG: Final = logging.getLogger("ringwatch.collector")
+_EVENTS_BACK_S: Final = 3600.0
+_HOUSEKEEPING_S: Final = 5.0
+_RETENTION_S: Final = 3600.0
+_MOST_SENT_BYTES: Final = 64 << 20
+
+
+class Collector:
+    """One collector. ``start`` serves, ``stop`` ends it; both once."""
+
+    def __init__(self, config: CollectorConfig) -> None:
+        """Build the parts and load what an earlier collector left; raise ConfigError or StoreError."""
+        self._config = config
+        self._name = config.name or socket.gethostname()
+        self._lock = _lock_folder(config)
+        self.clock = Clock()
+        self.counters = Counters()
+        self.store = Store(_database_url(config), self.counters, config.store_retry_s)
+        self.fleet = FleetState(_fleet_policy(config), self.counters.dropped, self.clock.now_s())
+        self.sessions = Sessions()
+        self.broker = ActionBroker(self.sessions)
+        self.audit = AuditLog(self.store, self.clock)
+        self.bell = Bell()
+        self.book = IncidentBook(IncidentPolicy(), self._runbooks_for, self._stored_incidents())
+        self._ingest = TelemetryService(
+            config=config,
+            clock=self.clock,
+            fleet=self.fleet,
+            store=self.store,
+            sessions=self.sessions,
+            broker=self.broker,
+            counters=self.counters,
+            name=self._name,
+        )
+        self._runner = Runner(
+            detectors=ALL,
+            fuse=fuse,
+            book=self.book,
+            fleet=self.fleet,
+            store=self.store,
+            bell=self.bell,
+            clock=self.clock,
+            counters=self.counters,
+            tick_s=config.tick_s,
+        )
+        self.answers = FleetAnswers(
+            config=config,
+            clock=self.clock,
+            fleet=self.fleet,
+            book=self.book,
+            runner=self._runner,
+            store=self.store,
+            counters=self.counters,
+            name=self._name,
+            runs=self._run_summaries,
+            troubles=self._troubles,
+        )
+        self._query = QueryService(
+            answers=self.answers,
+            fleet=self.fleet,
+            book=self.book,
+            store=self.store,
+            audit=self.audit,
+            bell=self.bell,
+            clock=self.clock,
+        )
+        self._exporter = Exporter(
+            self.answers, self.counters, self.fleet, self.sessions, config.metrics_listen
+        )
+        self._restore()
+        self._server: grpc.aio.Server | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _runbooks_for(self, _incident: Incident) -> tuple[str, ...]:
+        return ()
+
+    def _run_summaries(self) -> Sequence[query_pb2.RunSummary]:
+        return ()
+
+    def _troubles(self) -> list[str]:
+        found = [self.store.trouble] if self.store.trouble else []
+        if self.clock.steps:
+            found.append(f"the wall clock was stepped {self.clock.steps} times since the collector started")
+        return found
+
+    def _stored_incidents(self) -> list[Incident]:
+        """Return open and lately closed incidents, and the newest one, so that its number is not used again."""
+        since_s = self.clock.now_s() - 86400.0
+        found = {incident.id: incident for incident in self.store.incidents(since_s)}
+        ids = self.store.incident_ids()
+        newest = max(ids, key=lambda each: int(each.rpartition("-")[2]), default=None)
+        if newest is not None and newest not in found:
+            incident = self.store.incident(newest)
+            found |= {newest: incident} if incident is not None else {}
+        return sorted(found.values(), key=lambda each: each.opened_s)
+
+    def _restore(self) -> None:
+        now_s = self.clock.now_s()
+        for spool, number, event in self.store.events(since_s=now_s - _EVENTS_BACK_S, limit=50_000):
+            self.fleet.events.add(spool, number, event)
+        for row in self.store.progress(now_s - self._config.forget_node_s):
+            self._ingest.restore(row.node, row.spool, row.sequence)
+            self.fleet.remember(row.node, row.updated_s, row.updated_s)
+
+    async def start(self) -> int:
+        """Serve and return the port; raise ConfigError when the address cannot be had."""
+        server = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", self._config.max_message_mib << 20),
+                ("grpc.max_send_message_length", _MOST_SENT_BYTES),
+                ("grpc.so_reuseport", 0),
+                ("grpc.keepalive_time_ms", 20_000),
+                ("grpc.keepalive_timeout_ms", 10_000),
+                ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+                ("grpc.keepalive_permit_without_calls", 1),
+            ]
+        )
+        server.add_generic_rpc_handlers((self._ingest.handler(),))
+        query_pb2_grpc.add_QueryServicer_to_server(self._query, server)
+        port = self._bind(server)
+        await server.start()
+        self._server = server
+        self._exporter.start()
+        self._tasks = [
+            asyncio.create_task(self._runner.run(), name="runner"),
+            asyncio.create_task(self._keep_house(), name="housekeeping"),
+        ]
+        return port
+
+    def _bind(self, server: grpc.aio.Server) -> int:
+        credentials = _credentials(self._config)
+        try:
+            if credentials is None:
+                port = server.add_insecure_port(self._config.listen)
+            else:
+                port = server.add_secure_port(self._config.listen, credentials)
+        except RuntimeError as error:
+            raise ConfigError(f"cannot listen on {self._config.listen}: {error}") from error
+        if not port:
+            raise ConfigError(f"cannot listen on {self._config.listen}")
+        return int(port)
+
+    async def _keep_house(self) -> None:
+        """Write progress every few seconds and delete old events every hour."""
+        swept_s = self.clock.monotonic_s()
+        while True:
+            await asyncio.sleep(_HOUSEKEEPING_S)
+            self.store.flush()
+            if self.clock.monotonic_s() - swept_s < _RETENTION_S:
+                continue
+            before_s = self.clock.now_s() - self._config.event_retention_days * 86400.0
+            try:
+                if not await asyncio.to_thread(self.store.forget_events, before_s):
+                    swept_s = self.clock.monotonic_s()
+            except StoreError as error:
+                _LOG.error("%s", error)
+
+    async def stop(self) -> None:
+        """Stop taking messages, write what waits, and close; within ``shutdown_s`` and a second."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.sessions.refuse_all("the collector is stopping", 1.0)
+        if self._server is not None:
+            await self._server.stop(grace=min(0.5, self._config.shutdown_s))
+        self._exporter.stop()
+        await asyncio.to_thread(self.store.close, self._config.shutdown_s)
+        self._lock.close()
+
+
+def _lock_folder(config: CollectorConfig) -> IO[str]:
+    """Take the data folder for this process; two collectors on one folder would write over each other."""
+    folder = data_folder(config)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise ConfigError(f"data_dir={folder}: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise ConfigError(f"data_dir={folder}: another collector uses it") from error
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
+
+
+def data_folder(config: CollectorConfig) -> Path:
+    """Return the folder that everything of this collector lies in."""
+    return Path(config.data_dir or "var/collector")
+
+
+def _database_url(config: CollectorConfig) -> str:
+    return config.database_url or sqlite_url(data_folder(config))
+
+
+def _fleet_policy(config: CollectorConfig) -> FleetPolicy:
+    return FleetPolicy(
+        history_s=config.history_s,
+        tables_bytes=config.memory_mib << 20,
+        keep_ended_job_s=config.keep_ended_job_s,
+        most_jobs=config.most_jobs,
+        job=JobPolicy(
+            steps=config.job_steps,
+            budget_bytes=config.job_memory_mib << 20,
+            most_slots=config.job_slots,
+            skipped_steps=config.skipped_steps,
+            reference_steps=config.reference_steps,
+            relearn_s=config.relearn_s,
+        ),
+    )
+
+
+def _credentials(config: CollectorConfig) -> grpc.ServerCredentials | None:
+    if not config.tls_certificate:
+        return None
+    split_address(config.listen)
+    try:
+        key, chain = Path(config.tls_key).read_bytes(), Path(config.tls_certificate).read_bytes()
+        authority = Path(config.tls_client_ca).read_bytes() if config.tls_client_ca else None
+    except OSError as error:
+        raise ConfigError(f"{error.filename}: {error.strerror}") from error
+    return grpc.ssl_server_credentials(
+        [(key, chain)], root_certificates=authority, require_client_auth=authority is not None
+    )

@@ -1,0 +1,96 @@
+"""``ringwatch collector``: reads argv, prints, returns an exit code. Everything else is elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ringwatch_collector.app import Collector
+from ringwatch_collector.config import CollectorConfig, load_config
+from ringwatch_proto.errors import ConfigError, StoreError
+
+_EXAMPLES = """\
+exit codes: 0 ended by a signal, 2 a setting cannot work, 3 the database cannot be opened
+
+examples:
+  ringwatch collector run
+  ringwatch collector run --listen 127.0.0.1:7701 --data-dir /var/lib/ringwatch
+  ringwatch collector check-config --config /etc/ringwatch/collector.toml
+
+Every setting of check-config's output can stand in the TOML file, and in the environment as
+RINGWATCH_COLLECTOR_<SETTING>; RINGWATCH_COLLECTOR=host:port sets listen.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one sub-command and return its exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        config = load_config(arguments.config, os.environ, _flags(arguments))
+        if arguments.command == "check-config":
+            print(json.dumps(dataclasses.asdict(config), indent=2))
+            return 0
+        logging.basicConfig(
+            level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        )
+        return asyncio.run(_run(config))
+    except ConfigError as error:
+        print(f"ringwatch collector: {error}", file=sys.stderr)
+        return 2
+    except StoreError as error:
+        print(f"ringwatch collector: {error}", file=sys.stderr)
+        return 3
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ringwatch collector",
+        description="Takes agents' streams, finds faults, answers consoles.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, text in (("run", "serve until a signal"), ("check-config", "print the settings and leave")):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--config", type=Path, help="TOML file of settings")
+        command.add_argument("--listen", help="address to serve on (127.0.0.1:7701)")
+        command.add_argument("--data-dir", help="folder of the database (var/collector)")
+        command.add_argument("--database-url", help="SQLAlchemy URL of another database")
+        command.add_argument("--metrics-listen", help="loopback address of the Prometheus page")
+        command.add_argument("--tls-certificate", help="PEM file of the server's certificate chain")
+        command.add_argument("--tls-key", help="PEM file of its key")
+        command.add_argument("--tls-client-ca", help="PEM file of the CA of clients (mutual TLS)")
+        command.add_argument(
+            "--insecure-plaintext",
+            action="store_true",
+            default=None,
+            help="serve off loopback without TLS; every screen will say so",
+        )
+    return parser
+
+
+def _flags(arguments: argparse.Namespace) -> dict[str, object]:
+    return {key: value for key, value in vars(arguments).items() if key not in ("command", "config")}
+
+
+async def _run(config: CollectorConfig) -> int:
+    collector = Collector(config)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        port = await collector.start()
+        host = config.listen.rpartition(":")[0]
+        print(json.dumps({"listening": f"{host}:{port}"}), flush=True)
+        await stop.wait()
+    finally:
+        await collector.stop()
+    return 0

@@ -1,0 +1,190 @@
+"""Settings of the collector: defaults < TOML file < environment < flags. It reads, checks, and is frozen."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ringwatch_proto.errors import ConfigError
+
+ENVIRONMENT_PREFIX: Final = "RINGWATCH_COLLECTOR_"
+# Shared with agents and consoles, so that one variable is enough on one machine.
+ADDRESS_VARIABLE: Final = "RINGWATCH_COLLECTOR"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectorConfig:
+    """Every setting; the text below each field says its effect, its unit and what unset means."""
+
+    listen: str = "127.0.0.1:7701"
+    """Address that agents and consoles dial; port 0 takes a free one."""
+    name: str = ""
+    """What the collector calls itself on screens; empty takes the host name."""
+    data_dir: str = ""
+    """Folder of the SQLite database; empty takes ``var/collector`` under the current folder."""
+    database_url: str = ""
+    """SQLAlchemy URL of another database (``postgresql+psycopg://...``); empty takes SQLite in data_dir."""
+    insecure_plaintext: bool = False
+    """Allow a listen address off loopback without TLS; every screen then says so."""
+    tls_certificate: str = ""
+    """PEM file of the server's certificate chain; with tls_key it turns TLS on."""
+    tls_key: str = ""
+    """PEM file of the certificate's key."""
+    tls_client_ca: str = ""
+    """PEM file of the CA that clients must have a certificate of (mutual TLS); empty asks for none."""
+    metrics_listen: str = ""
+    """Loopback address of the Prometheus page; empty means no page."""
+
+    tick_s: float = 0.5
+    """Seconds between two looks of the detectors."""
+    history_s: int = 300
+    """Seconds of readings kept in memory; fewer when the fleet outgrows memory_mib."""
+    memory_mib: int = 1024
+    """Memory for readings, MiB."""
+    job_memory_mib: int = 256
+    """Memory for the steps of one job, MiB."""
+    job_steps: int = 256
+    """Most steps kept for each job."""
+    job_slots: int = 32
+    """Most collectives of a step that are told apart; what lies beyond is counted."""
+    skipped_steps: int = 5
+    """First steps of a job that teach nothing."""
+    reference_steps: int = 20
+    """Healthy steps that a job's reference is learned from."""
+    relearn_s: float = 120.0
+    """Seconds between two times that a reference follows slow change."""
+    keep_ended_job_s: float = 600.0
+    """Seconds for which an ended job stays on the screens."""
+    most_nodes: int = 16384
+    """Nodes beyond this are refused."""
+    most_jobs: int = 4096
+    """Jobs beyond this are left out and counted."""
+    forget_node_s: float = 86400.0
+    """A node that was silent for so long is not expected any more after a restart."""
+    silent_s: float = 3.0
+    """A node that was not heard for so long is shown as silent, and its readings as stale."""
+
+    max_message_mib: int = 4
+    """Largest message that an agent may send, MiB."""
+    stream_messages_per_s: float = 200.0
+    """Messages a second that one stream may send on average; more is read more slowly."""
+    stream_burst: int = 1000
+    """Messages that one stream may send at once."""
+    hellos_per_s: float = 500.0
+    """Nodes that are admitted a second when a fleet reconnects."""
+    hello_timeout_s: float = 10.0
+    """A stream that has not said who it is by then is closed."""
+    most_unacknowledged: int = 2000
+    """Batches of one stream that wait for the disk before its reading stops."""
+
+    event_retention_days: float = 30.0
+    """Days for which events are kept."""
+    store_retry_s: float = 0.5
+    """Seconds between two tries when the database refuses work."""
+    shutdown_s: float = 2.0
+    """Seconds for which streams may finish after SIGTERM."""
+
+    @property
+    def plaintext_off_loopback(self) -> bool:
+        """Return whether anyone on the network can read and write what crosses the wire."""
+        return not self.tls_certificate and not _is_loopback(self.listen)
+
+
+def load_config(
+    file: Path | None, environment: Mapping[str, str], flags: Mapping[str, object]
+) -> CollectorConfig:
+    """Build the one config; raise ConfigError for an unknown key or a value that cannot work."""
+    settings: dict[str, object] = {}
+    if file is not None:
+        settings |= _from_file(file)
+    settings |= _from_environment(environment)
+    settings |= {key: value for key, value in flags.items() if value is not None}
+    values = {key: _converted(key, value) for key, value in settings.items()}
+    # Each value was converted to the type of its field above.
+    config = CollectorConfig(**values)  # type: ignore[arg-type]
+    _check(config)
+    return config
+
+
+def _from_file(file: Path) -> dict[str, object]:
+    try:
+        with file.open("rb") as stream:
+            return dict(tomllib.load(stream))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{file}: {error}") from error
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
+    settings: dict[str, object] = {}
+    if ADDRESS_VARIABLE in environment:
+        settings["listen"] = environment[ADDRESS_VARIABLE]
+    for key, value in environment.items():
+        if key.startswith(ENVIRONMENT_PREFIX):
+            settings[key.removeprefix(ENVIRONMENT_PREFIX).lower()] = value
+    return settings
+
+
+def _converted(key: str, value: object) -> object:
+    field = next((each for each in dataclasses.fields(CollectorConfig) if each.name == key), None)
+    if field is None:
+        raise ConfigError(f"no setting {key[:60]!r}")
+    kind = type(field.default)
+    try:
+        if kind is bool:
+            return value if isinstance(value, bool) else _BOOLEANS[str(value).lower()]
+        if isinstance(value, bool):
+            raise ValueError(key)
+        return kind(value) if isinstance(value, str) or kind is float else _exactly(kind, value)
+    except (KeyError, ValueError, TypeError) as error:
+        raise ConfigError(f"{key}={str(value)[:60]!r} is not a {kind.__name__}") from error
+
+
+_BOOLEANS: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
+def _exactly(kind: type, value: object) -> object:
+    if not isinstance(value, kind):
+        raise TypeError(value)
+    return value
+
+
+def _check(config: CollectorConfig) -> None:
+    split_address(config.listen)
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and not 0 < value < 1e12:
+            raise ConfigError(f"{field.name}={value} must be above 0 and finite")
+    if bool(config.tls_certificate) != bool(config.tls_key):
+        raise ConfigError("tls_certificate and tls_key go together")
+    if config.tls_client_ca and not config.tls_certificate:
+        raise ConfigError("tls_client_ca needs tls_certificate and tls_key")
+    if config.plaintext_off_loopback and not config.insecure_plaintext:
+        raise ConfigError(
+            f"listen={config.listen} is off loopback and would be plaintext: set tls_certificate and tls_key, "
+            "or say --insecure-plaintext and accept that anyone on the network can read and write"
+        )
+    if config.metrics_listen and not _is_loopback(config.metrics_listen):
+        raise ConfigError(f"metrics_listen={config.metrics_listen} must be on loopback")
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Return host and port of ``host:port`` or ``[ipv6]:port``; raise ConfigError for anything else."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise ConfigError(f"{address[:80]!r} is not host:port")
+    return host.strip("[]"), int(port)
+
+
+def _is_loopback(address: str) -> bool:
+    host, _ = split_address(address)
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

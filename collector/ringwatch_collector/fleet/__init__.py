@@ -1,0 +1,1 @@
+"""The fleet's state in columns: written by ingest, read by detectors through ``view.FleetView``."""

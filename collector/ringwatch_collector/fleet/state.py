@@ -1,0 +1,167 @@
+"""The state of the whole fleet: takes Hellos and batches that were checked, gives views. Judges nothing.
+
+Everything here runs on the collector's event loop; nothing here waits.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ringwatch_collector.fleet.flows import Flows
+from ringwatch_collector.fleet.job import JobPolicy
+from ringwatch_collector.fleet.jobs import Jobs, NodeJobs
+from ringwatch_collector.fleet.nodes import Node, Nodes
+from ringwatch_collector.fleet.recent_events import RecentEvents
+from ringwatch_collector.fleet.table import DeviceTable
+from ringwatch_collector.view import FleetView, SeenEvent
+from ringwatch_proto.signals import Table
+from ringwatch_proto.v1 import telemetry_pb2 as wire
+
+_NS = 1_000_000_000
+# A batch older than this is history that a spool kept: it moves no window and proves no restart.
+_LIVE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetPolicy:
+    """Bounds of the fleet's memory."""
+
+    history_s: int = 300
+    tables_bytes: int = 1024 << 20
+    keep_ended_job_s: float = 600.0
+    most_jobs: int = 4096
+    most_flows: int = 65536
+    job: JobPolicy = field(default_factory=JobPolicy)
+
+
+# Share of the memory budget that each table may take.
+_SHARES = {Table.GPU: 0.6, Table.PORT: 0.25, Table.HOST: 0.1, Table.SOURCE: 0.05}
+
+
+class FleetState:
+    """Columns of everything that the nodes report."""
+
+    def __init__(self, policy: FleetPolicy, dropped: Counter[str], started_s: float) -> None:
+        self._dropped = dropped
+        self._policy = policy
+        self.started_s = started_s
+        self.nodes = Nodes()
+        self.tables = {
+            table: DeviceTable(
+                table, history_s=policy.history_s, budget_bytes=int(policy.tables_bytes * share)
+            )
+            for table, share in _SHARES.items()
+        }
+        self.jobs = Jobs(policy.job, dropped, keep_ended_s=policy.keep_ended_job_s, most=policy.most_jobs)
+        self.flows = Flows(dropped, most=policy.most_flows)
+        self.events = RecentEvents(dropped)
+        self._meanings: dict[int, NodeJobs] = {}
+        self._learned_s = started_s
+
+    def remember(self, node: str, first_seen_s: float, last_batch_s: float) -> None:
+        """Know a node again that reported to an earlier collector, so that its silence is seen."""
+        index = self.nodes.add(node, first_seen_s).index
+        self.nodes.last_batch_s[index] = last_batch_s
+
+    def hello(self, hello: wire.Hello, now_s: float) -> Node:
+        """Bind what a node says it will send."""
+        node = self.nodes.add(hello.node, now_s)
+        named: set[Table] = set()
+        for schema in hello.tables:
+            table = Table(schema.table)
+            named.add(table)
+            devices = [device.id for device in schema.devices]
+            node.bindings[table] = self.tables[table].bind(
+                node.index, devices, schema.signals, node.bindings.get(table)
+            )
+        for table in [table for table in node.bindings if table not in named]:
+            self.tables[table].release(node.bindings.pop(table))
+        old = self._meanings.get(node.index, NodeJobs())
+        self._meanings[node.index] = self.jobs.hello(node.index, hello, old, now_s)
+        self.flows.hello(node.index, hello.addresses)
+        self.nodes.hello(node, hello)
+        return node
+
+    def connected(self, node: str, connected: bool) -> None:
+        """Say whether a node's stream is up."""
+        known = self.nodes.get(node)
+        if known is not None:
+            self.nodes.connected[known.index] = connected
+
+    def batch(self, node: Node, batch: wire.Batch, spool: str, received_s: float) -> list[SeenEvent]:
+        """Copy one batch in and return its events, one for one."""
+        index, clock = node.index, node.clock
+        wall_s = batch.wall_ns / _NS
+        clock.take(received_s, wall_s, batch.monotonic_ns / _NS)
+        self.nodes.clock_offset_s[index] = clock.offset_s
+        at_s = min(wall_s + clock.correction_s, received_s)
+        live = received_s - at_s < _LIVE_S
+        for block in batch.blocks:
+            table = Table(block.table)
+            odd = self.tables[table].write(node.bindings[table], at_s, block.values)
+            self._dropped["impossible_reading"] += odd
+        meaning = self._meanings[index]
+        self.jobs.put(meaning, batch, at_s, clock.correction_s, live=live)
+        if batch.flows:
+            self.flows.put(index, batch.flows, lambda row: _job_of(meaning, row), at_s)
+        for item in batch.dropped:
+            node.dropped[item.kind] = node.dropped.get(item.kind, 0) + item.count
+        self.nodes.last_batch_s[index] = received_s
+        events = self.seen(node, batch, received_s)
+        for raw, event in zip(batch.events, events, strict=True):
+            if self.events.add(spool, raw.id, event):
+                self.jobs.note_event(raw, event.at_s, index)
+        return events
+
+    def seen(self, node: Node, batch: wire.Batch, received_s: float) -> list[SeenEvent]:
+        """Return the events of a batch as detectors see them, one for one, and change nothing."""
+        correction_s = node.clock.correction_s
+        return [
+            SeenEvent(
+                node=node.name,
+                at_s=min(event.wall_ns / _NS + correction_s, received_s),
+                received_s=received_s,
+                kind=event.kind,
+                severity=event.severity,
+                source=event.source,
+                device=event.device,
+                code=event.code,
+                text=event.text,
+                fields=dict(event.fields),
+                backfill=event.backfill,
+            )
+            for event in batch.events
+        ]
+
+    def learn(self, now_s: float, jobs_under_incident: Iterable[str]) -> None:
+        """Let references follow healthy steps and flows, and forget what ended long ago."""
+        if now_s - self._learned_s < 1.0:
+            return
+        self._learned_s = now_s
+        ill = frozenset(jobs_under_incident)
+        self.jobs.learn(now_s, ill)
+        self.flows.learn(now_s, ill)
+        self.flows.forget(now_s, self._policy.keep_ended_job_s)
+        self.events.forget(now_s)
+
+    def view(self, now_s: float) -> FleetView:
+        """Return the fleet as detectors see it now."""
+        return FleetView(
+            now_s=now_s,
+            started_s=self.started_s,
+            nodes=self.nodes.view(),
+            gpu=self.tables[Table.GPU].view(now_s),
+            port=self.tables[Table.PORT].view(now_s),
+            host=self.tables[Table.HOST].view(now_s),
+            source=self.tables[Table.SOURCE].view(now_s),
+            jobs=[job.view() for job in self.jobs],
+            flows=self.flows.view(now_s),
+            events=self.events.view(),
+        )
+
+
+def _job_of(meaning: NodeJobs, row: int) -> str:
+    part = int(meaning.part_of_row[row]) if row < meaning.part_of_row.size else -1
+    return meaning.parts[part].job.name if part >= 0 else ""

@@ -1,0 +1,257 @@
+"""One device table of the whole fleet: a ring over seconds of signals x rows. It judges nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ringwatch_collector.view import Floats, Ints, Seconds
+from ringwatch_proto.signals import Table, columns_of
+
+# A reading beyond this is no reading: every signal of the catalogue stays far below it, and sums of
+# squares of what is left cannot overflow.
+LARGEST_READING: Final = 1e15
+_MIN_SECONDS: Final = 30
+_MIN_ROWS: Final = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """Where one node's block of a table goes: its rows, and the column of each of its signals."""
+
+    first: int
+    rows: int
+    signals: tuple[int, ...]
+    columns: slice | Ints
+    devices: tuple[str, ...]
+
+
+class DeviceTable:
+    """Rows are devices, kept contiguous for each node; columns are the catalogue's signals.
+
+    ``budget_bytes`` bounds the ring: as the fleet grows its history gets shorter, never below 30 s.
+    Signals come before rows in memory, since detectors read one signal of all rows at a time.
+    """
+
+    def __init__(self, table: Table, *, history_s: int, budget_bytes: int) -> None:
+        self._signals = columns_of(table)
+        self._column = {signal.id: at for at, signal in enumerate(self._signals)}
+        self._history_s = history_s
+        self._budget_bytes = budget_bytes
+        self._used = 0
+        self._holes: list[tuple[int, int]] = []
+        self._top = 0
+        self._devices: list[str] = []
+        self._allocate(_MIN_ROWS)
+
+    @property
+    def history_s(self) -> int:
+        """Return how many seconds the ring holds now."""
+        return self._ring.shape[0]
+
+    @property
+    def size_bytes(self) -> int:
+        """Return the memory of the ring."""
+        return self._ring.nbytes
+
+    def _allocate(self, rows: int) -> None:
+        columns = len(self._signals)
+        affordable = self._budget_bytes // (4 * columns * rows)
+        seconds = max(_MIN_SECONDS, min(self._history_s, affordable))
+        self._ring: Floats = np.full((seconds, columns, rows), np.nan, np.float32)
+        self._second_of: Ints = np.full(seconds, -1, np.int64)
+        self._now: Floats = np.full((columns, rows), np.nan, np.float32)
+        self._at_s: Seconds = np.full(rows, -np.inf, np.float64)
+        self._node_of: Ints = np.full(rows, -1, np.int64)
+
+    def _grow(self, rows: int) -> None:
+        old_ring, old_second = self._ring, self._second_of
+        old_now, old_at, old_node = self._now, self._at_s, self._node_of
+        used = self._used
+        self._allocate(rows)
+        self._now[:, :used] = old_now[:, :used]
+        self._at_s[:used] = old_at[:used]
+        self._node_of[:used] = old_node[:used]
+        for second in sorted(old_second[old_second > self._top - self.history_s].tolist()):
+            slot = second % self.history_s
+            self._ring[slot, :, :used] = old_ring[second % len(old_second), :, :used]
+            self._second_of[slot] = second
+
+    def bind(self, node: int, devices: Sequence[str], signals: Sequence[int], old: Binding | None) -> Binding:
+        """Give a node's devices their rows; a device that was there before keeps its history."""
+        names = tuple(devices)
+        if old is not None and old.devices == names:
+            first = old.first
+        else:
+            first = self._take(len(names))
+            self._node_of[first : first + len(names)] = node
+            self._devices[first : first + len(names)] = names
+            if old is not None:
+                self._move(old, names, first)
+                self.release(old)
+        columns = np.array([self._column[signal] for signal in signals], np.int64)
+        binding = Binding(
+            first=first,
+            rows=len(names),
+            signals=tuple(signals),
+            columns=_as_slice(columns),
+            devices=names,
+        )
+        absent = np.setdiff1d(np.arange(len(self._signals)), columns)
+        self._now[absent, first : first + len(names)] = np.nan
+        return binding
+
+    def _take(self, rows: int) -> int:
+        for at, (first, size) in enumerate(self._holes):
+            if size >= rows:
+                self._holes[at] = (first + rows, size - rows)
+                self._holes = [hole for hole in self._holes if hole[1]]
+                return first
+        first = self._used
+        if first + rows > self._ring.shape[2]:
+            self._grow(max(2 * self._ring.shape[2], first + rows))
+        self._used = first + rows
+        self._devices.extend([""] * rows)
+        return first
+
+    def _move(self, old: Binding, names: tuple[str, ...], first: int) -> None:
+        position = {name: at for at, name in enumerate(old.devices)}
+        kept = [(old.first + position[name], first + at) for at, name in enumerate(names) if name in position]
+        for source, target in kept:
+            self._ring[:, :, target] = self._ring[:, :, source]
+            self._now[:, target] = self._now[:, source]
+            self._at_s[target] = self._at_s[source]
+
+    def release(self, binding: Binding) -> None:
+        """Free the rows of devices that are gone."""
+        rows = slice(binding.first, binding.first + binding.rows)
+        self._ring[:, :, rows] = np.nan
+        self._now[:, rows] = np.nan
+        self._at_s[rows] = -np.inf
+        self._node_of[rows] = -1
+        self._devices[rows] = [""] * binding.rows
+        if binding.rows:
+            self._holes.append((binding.first, binding.rows))
+        self._merge_holes()
+
+    def _merge_holes(self) -> None:
+        merged: list[tuple[int, int]] = []
+        for first, size in sorted(self._holes):
+            if merged and merged[-1][0] + merged[-1][1] == first:
+                merged[-1] = (merged[-1][0], merged[-1][1] + size)
+            else:
+                merged.append((first, size))
+        if merged and sum(merged[-1]) == self._used:
+            self._used = merged.pop()[0]
+            del self._devices[self._used :]
+        self._holes = merged
+
+    def write(self, binding: Binding, at_s: float, values: bytes) -> int:
+        """Copy one block in; return how many of its values were no possible reading."""
+        block = np.frombuffer(values, "<f4").reshape(binding.rows, len(binding.signals)).T
+        possible = np.abs(block) <= LARGEST_READING
+        impossible = int(block.size - np.count_nonzero(possible) - np.count_nonzero(np.isnan(block)))
+        if impossible:
+            block = np.where(possible, block, np.float32(np.nan))
+        rows = slice(binding.first, binding.first + binding.rows)
+        second = int(at_s)
+        if second > self._top:
+            self._advance(second)
+        if second > self._top - self.history_s:
+            self._ring[second % self.history_s, binding.columns, rows] = block
+        if binding.rows and at_s >= self._at_s[binding.first]:
+            self._now[binding.columns, rows] = block
+            self._at_s[rows] = at_s
+        return impossible
+
+    def _advance(self, second: int) -> None:
+        for fresh in range(max(self._top + 1, second - self.history_s + 1), second + 1):
+            slot = fresh % self.history_s
+            self._ring[slot] = np.nan
+            self._second_of[slot] = fresh
+        self._top = second
+
+    def view(self, now_s: float) -> TableWindow:
+        """Return what detectors see of this table now."""
+        return TableWindow(self, now_s)
+
+    def live_rows(self) -> slice | Ints:
+        """Return the rows that stand for a device: a slice while there are no holes."""
+        if not self._holes:
+            return slice(0, self._used)
+        return np.flatnonzero(self._node_of[: self._used] >= 0)
+
+    def column(self, signal: int) -> int:
+        """Return the column of a signal id."""
+        return self._column[signal]
+
+    def node_of(self, rows: slice | Ints) -> Ints:
+        """Return the node index of each row."""
+        return self._node_of[rows]
+
+    def device_names(self, rows: slice | Ints) -> Sequence[str]:
+        """Return the device id of each row."""
+        if isinstance(rows, slice):
+            return self._devices[rows]
+        return [self._devices[row] for row in rows.tolist()]
+
+    def now(self, signal: int, rows: slice | Ints) -> Floats:
+        """Return the newest value of a signal for each row."""
+        return self._now[self._column[signal], rows]
+
+    def at_s(self, rows: slice | Ints) -> Seconds:
+        """Return the time of the newest batch of each row."""
+        return self._at_s[rows]
+
+    def history(self, signal: int, rows: slice | Ints, begin: int, end: int) -> tuple[Seconds, Floats]:
+        """Return the seconds in (begin, end] that the ring holds, and the signal in each."""
+        wanted = np.arange(max(begin + 1, self._top - self.history_s + 1, 0), min(end, self._top) + 1)
+        slots = wanted % self.history_s
+        held = self._second_of[slots] == wanted
+        slots = slots[held]
+        values = self._ring[slots, self._column[signal]][:, rows]
+        return wanted[held].astype(np.float64), values
+
+
+class TableWindow:
+    """A ``view.TableView`` of one table at one instant."""
+
+    def __init__(self, table: DeviceTable, now_s: float) -> None:
+        self._table = table
+        self._now_s = now_s
+        self._rows = table.live_rows()
+        self._devices: Sequence[str] | None = None
+
+    @property
+    def node_of(self) -> Ints:
+        """(rows,) index into the nodes."""
+        return self._table.node_of(self._rows)
+
+    @property
+    def devices(self) -> Sequence[str]:
+        """Device ids, one a row."""
+        if self._devices is None:
+            self._devices = self._table.device_names(self._rows)
+        return self._devices
+
+    def latest(self, signal: int) -> Floats:
+        """(rows,) newest values; NaN where absent or never sent."""
+        return self._table.now(signal, self._rows)
+
+    def age_s(self, now_s: float) -> Seconds:
+        """(rows,) seconds since the newest batch that held the row; inf where none came."""
+        return np.maximum(now_s - self._table.at_s(self._rows), 0.0)
+
+    def window(self, signal: int, seconds: float) -> tuple[Seconds, Floats]:
+        """(T,) times oldest first and (T, rows) values of the last ``seconds``."""
+        end = int(self._now_s)
+        return self._table.history(signal, self._rows, end - int(np.ceil(seconds)), end)
+
+
+def _as_slice(columns: Ints) -> slice | Ints:
+    if columns.size and bool(np.all(np.diff(columns) == 1)):
+        return slice(int(columns[0]), int(columns[-1]) + 1)
+    return columns

@@ -1,0 +1,274 @@
+"""The Telemetry service: takes agents' streams, checks every message, and says what is durable.
+
+It applies what is valid to the fleet state and hands events to the store; it judges no reading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import grpc
+import grpc.aio
+from google.protobuf.message import DecodeError
+
+from ringwatch_collector.broker import ActionBroker
+from ringwatch_collector.clock import Clock
+from ringwatch_collector.config import CollectorConfig
+from ringwatch_collector.counters import Counters
+from ringwatch_collector.fleet.nodes import Node
+from ringwatch_collector.fleet.state import FleetState
+from ringwatch_collector.pace import Pace
+from ringwatch_collector.sessions import Outbox, Sessions
+from ringwatch_collector.store.store import Store
+from ringwatch_collector.validate import BadMessage, Schema, check_batch, check_hello, clean
+from ringwatch_proto.v1 import telemetry_pb2 as wire
+
+_LOG: Final = logging.getLogger("ringwatch.collector.ingest")
+_SERVICE: Final = "ringwatch.v1.Telemetry"
+
+Context = grpc.aio.ServicerContext
+
+
+class Ledger:
+    """How far each spool was taken: applied to the fleet. A sequence is applied once, ever."""
+
+    def __init__(self) -> None:
+        self._applied: dict[tuple[str, str], int] = {}
+
+    def applied(self, node: str, spool: str) -> int:
+        """Return the highest sequence that was applied, 0 for none."""
+        return self._applied.get((node, spool), 0)
+
+    def note(self, node: str, spool: str, sequence: int) -> None:
+        """Remember that everything up to ``sequence`` was applied."""
+        key = (node, spool)
+        if key not in self._applied:
+            # A node has one spool at a time; the few before it may still have a late stream.
+            mine = [each for each in self._applied if each[0] == node]
+            for old in mine[:-3]:
+                del self._applied[old]
+        self._applied[key] = max(sequence, self._applied.get(key, 0))
+
+
+@dataclass(slots=True, kw_only=True)
+class Stream:
+    """One stream and what it said about itself."""
+
+    outbox: Outbox = field(default_factory=Outbox)
+    hello: wire.Hello | None = None
+    schema: Schema | None = None
+    node: Node | None = None
+    last_sequence: int = 0
+    # Batches in order of arrival that wait for the disk: (sequence, whether it is durable).
+    pending: deque[tuple[int, asyncio.Future[None] | None]] = field(default_factory=deque)
+
+    def settle(self) -> None:
+        """Acknowledge what is durable, in order."""
+        durable = 0
+        while self.pending and (self.pending[0][1] is None or self.pending[0][1].done()):
+            durable = self.pending.popleft()[0]
+        if durable:
+            self.outbox.acknowledge(durable)
+
+
+class TelemetryService:
+    """Serves ``Telemetry.Report``. Messages come as raw bytes, so that those that mean nothing are counted."""
+
+    def __init__(
+        self,
+        *,
+        config: CollectorConfig,
+        clock: Clock,
+        fleet: FleetState,
+        store: Store,
+        sessions: Sessions,
+        broker: ActionBroker,
+        counters: Counters,
+        name: str,
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._fleet = fleet
+        self._store = store
+        self._sessions = sessions
+        self._broker = broker
+        self._counters = counters
+        self._name = name
+        self._ledger = Ledger()
+        self._admission = Pace(config.hellos_per_s, int(config.hellos_per_s), clock.monotonic_s)
+        self._streams = 0
+
+    def restore(self, node: str, spool: str, sequence: int) -> None:
+        """Remember what an earlier collector had taken of a spool."""
+        self._ledger.note(node, spool, sequence)
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Return what a server is given."""
+        report = grpc.stream_stream_rpc_method_handler(
+            self.report,
+            request_deserializer=None,
+            response_serializer=wire.CollectorMessage.SerializeToString,
+        )
+        return grpc.method_handlers_generic_handler(_SERVICE, {"Report": report})
+
+    async def report(self, _requests: object, context: Context) -> None:
+        """Serve one stream until either end has enough of it."""
+        self._counters.streams_opened += 1
+        self._streams += 1
+        stream = Stream()
+        reader = asyncio.create_task(self._read_all(stream, context))
+        writer = asyncio.create_task(_write_all(stream.outbox, context))
+        try:
+            await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+            if stream.outbox.refused and not writer.done():
+                # Give the reason a moment to get out; a client that reads nothing does not keep us.
+                await asyncio.wait({writer}, timeout=1.0)
+        finally:
+            self._streams -= 1
+            self._close(stream)
+            for task in (reader, writer):
+                task.cancel()
+            await asyncio.gather(reader, writer, return_exceptions=True)
+
+    def _close(self, stream: Stream) -> None:
+        if stream.hello is not None and self._sessions.close(stream.hello.node, stream.outbox):
+            self._fleet.connected(stream.hello.node, connected=False)
+
+    async def _read_all(self, stream: Stream, context: Context) -> None:
+        pace = Pace(self._config.stream_messages_per_s, self._config.stream_burst, self._clock.monotonic_s)
+        while not stream.outbox.refused:
+            data = await self._read(stream, context)
+            if data is None:
+                return
+            wait_s = pace.take()
+            if wait_s:
+                self._counters.throttled += 1
+                await asyncio.sleep(wait_s)
+            try:
+                await self._take(stream, data)
+            except BadMessage as error:
+                self._refuse(stream, error.reason, str(error))
+            except Exception:  # noqa: BLE001  (a bug met by one message must not reach the other streams)
+                _LOG.exception("a message was not taken because of an error of the collector")
+                self._refuse(stream, "internal_error", "the collector failed on this message")
+
+    async def _read(self, stream: Stream, context: Context) -> bytes | None:
+        timeout_s = self._config.hello_timeout_s if stream.hello is None else None
+        try:
+            data = await asyncio.wait_for(context.read(), timeout_s)
+        except TimeoutError:
+            self._refuse(stream, "no_hello", "no Hello came in time")
+            return None
+        except grpc.aio.UsageError:
+            return None
+        except grpc.RpcError:
+            self._counters.refused["stream_broken"] += 1
+            return None
+        return None if data is grpc.aio.EOF else bytes(data)
+
+    def _refuse(self, stream: Stream, reason: str, sentence: str, retry_after_s: float = 0.0) -> None:
+        self._counters.refused[reason] += 1
+        stream.outbox.refuse(clean(sentence, 500), retry_after_s)
+
+    async def _take(self, stream: Stream, data: bytes) -> None:
+        self._counters.bytes_taken += len(data)
+        try:
+            message = wire.AgentMessage.FromString(data)
+        except DecodeError as error:
+            raise BadMessage("undecodable", "a message is not an AgentMessage") from error
+        body = message.WhichOneof("body")
+        if body == "hello":
+            await self._take_hello(stream, message.hello)
+        elif body is None:
+            raise BadMessage("empty", "a message holds nothing that this collector knows")
+        elif stream.hello is None:
+            raise BadMessage("no_hello", f"{body} came before Hello")
+        elif body == "batch":
+            await self._take_batch(stream, message.batch)
+        elif not self._broker.take_result(stream.hello.node, message.verb_result):
+            self._counters.dropped["verb_result_nobody_waits_for"] += 1
+
+    async def _take_hello(self, stream: Stream, hello: wire.Hello) -> None:
+        schema = check_hello(hello)
+        first = stream.hello is None
+        if not first and (stream.hello.node, stream.hello.spool_id) != (hello.node, hello.spool_id):  # type: ignore[union-attr]
+            raise BadMessage("hello_changed_node", "a stream speaks for one node and one spool")
+        if first:
+            wait_s = self._admission.take()
+            if wait_s:
+                await asyncio.sleep(wait_s)
+            if (
+                self._fleet.nodes.get(hello.node) is None
+                and len(self._fleet.nodes) >= self._config.most_nodes
+            ):
+                self._refuse(stream, "too_many_nodes", f"{self._config.most_nodes} nodes are the limit", 60.0)
+                return
+            if self._sessions.open(hello.node, stream.outbox):
+                self._counters.streams_replaced += 1
+                _LOG.warning("node %s: a newer stream replaced the one that was up", hello.node)
+        elif not self._sessions.is_current(hello.node, stream.outbox):
+            return
+        stream.node = self._fleet.hello(hello, self._clock.now_s())
+        stream.hello, stream.schema = hello, schema
+        self._fleet.connected(hello.node, connected=True)
+        if first:
+            welcome = wire.Welcome(collector=self._name, wall_ns=round(self._clock.now_s() * 1e9))
+            stream.outbox.put(wire.CollectorMessage(welcome=welcome))
+
+    async def _take_batch(self, stream: Stream, batch: wire.Batch) -> None:
+        hello, schema, node = stream.hello, stream.schema, stream.node
+        if hello is None or schema is None or node is None:
+            raise BadMessage("no_hello", "a batch came before Hello")
+        if not self._sessions.is_current(hello.node, stream.outbox):
+            return
+        for reason in check_batch(batch, schema):
+            self._counters.refused[reason] += 1
+        if batch.sequence < stream.last_sequence:
+            raise BadMessage("out_of_order", f"sequence {batch.sequence} came after {stream.last_sequence}")
+        stream.last_sequence = batch.sequence
+        durable = self._apply(node, hello.spool_id, batch)
+        stream.pending.append((batch.sequence, durable))
+        if durable is None:
+            stream.settle()
+        else:
+            durable.add_done_callback(_settler(stream))
+        while len(stream.pending) > self._config.most_unacknowledged:
+            await asyncio.wait([each for _, each in stream.pending if each is not None][:1])
+            stream.settle()
+
+    def _apply(self, node: Node, spool: str, batch: wire.Batch) -> asyncio.Future[None] | None:
+        """Apply a batch once; return the future of its events, None when nothing has to reach the disk."""
+        now_s = self._clock.now_s()
+        if batch.sequence <= self._ledger.applied(node.name, spool):
+            self._counters.batches_duplicate += 1
+            # Its events may have been applied and not yet stored: storing them again is harmless.
+            events = self._fleet.seen(node, batch, now_s)
+        else:
+            events = self._fleet.batch(node, batch, spool, now_s)
+            self._ledger.note(node.name, spool, batch.sequence)
+            self._counters.batches_taken += 1
+            self._counters.events_taken += len(events)
+            for item in batch.dropped:
+                self._counters.dropped_by_agents[item.kind] += item.count
+        durable = None
+        if events:
+            rows = [(raw.id, raw.wall_ns, event) for raw, event in zip(batch.events, events, strict=True)]
+            durable = self._store.put_events(spool, rows)
+        self._store.note_progress(node.name, spool, batch.sequence, now_s)
+        return durable
+
+
+def _settler(stream: Stream) -> Callable[[asyncio.Future[None]], None]:
+    return lambda _: stream.settle()
+
+
+async def _write_all(outbox: Outbox, context: Context) -> None:
+    last = False
+    while not last:
+        message, last = await outbox.next()
+        await context.write(message)

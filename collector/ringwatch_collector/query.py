@@ -1,0 +1,195 @@
+"""The Query service: what consoles and scripts ask, and what a person says about an incident."""
+
+# ruff: noqa: N802  (gRPC names its methods)
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Final, ParamSpec, TypeVar
+
+import grpc
+import grpc.aio
+
+from ringwatch_collector.answers import jobs, node_detail
+from ringwatch_collector.answers.fleet import FleetAnswers
+from ringwatch_collector.audit import AuditLog
+from ringwatch_collector.clock import Clock
+from ringwatch_collector.fleet.state import FleetState
+from ringwatch_collector.follow import Bell
+from ringwatch_collector.incidents import IncidentBook
+from ringwatch_collector.store.store import Store
+from ringwatch_collector.validate import clean
+from ringwatch_proto.codec import incident_to_message, to_ns
+from ringwatch_proto.errors import StoreError
+from ringwatch_proto.v1 import query_pb2, query_pb2_grpc
+
+Context = grpc.aio.ServicerContext
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_MOST_ROWS: Final = 10_000
+_PERSIST_S: Final = 2.0
+
+
+class QueryService(query_pb2_grpc.QueryServicer):  # type: ignore[misc]  # the generated base has no types
+    """Serves ``ringwatch.v1.Query``."""
+
+    def __init__(
+        self,
+        *,
+        answers: FleetAnswers,
+        fleet: FleetState,
+        book: IncidentBook,
+        store: Store,
+        audit: AuditLog,
+        bell: Bell,
+        clock: Clock,
+    ) -> None:
+        self._answers = answers
+        self._fleet = fleet
+        self._book = book
+        self._store = store
+        self._audit = audit
+        self._bell = bell
+        self._clock = clock
+        self._built = (-1, query_pb2.Fleet())
+
+    async def GetFleet(self, _request: query_pb2.GetFleetRequest, _context: Context) -> query_pb2.Fleet:
+        """Return the fleet now."""
+        return self._answers.fleet()
+
+    async def FollowFleet(
+        self, request: query_pb2.FollowFleetRequest, _context: Context
+    ) -> AsyncIterator[query_pb2.Fleet]:
+        """Yield the fleet at once and then after every look, at most one a ``min_interval_s``."""
+        interval_s = min(60.0, max(0.1, request.min_interval_s or 0.5))
+        seen = -1
+        while True:
+            began_s = self._clock.monotonic_s()
+            yield self._newest()
+            seen = self._bell.rung
+            await asyncio.sleep(max(0.0, began_s + interval_s - self._clock.monotonic_s()))
+            await self._bell.after(seen)
+
+    def _newest(self) -> query_pb2.Fleet:
+        """Return the answer of the newest look, built once for all who follow."""
+        if self._built[0] != self._bell.rung:
+            self._built = (self._bell.rung, self._answers.fleet())
+        return self._built[1]
+
+    async def GetIncident(
+        self, request: query_pb2.GetIncidentRequest, context: Context
+    ) -> query_pb2.Incident:
+        """Return one incident, from the book or from the disk."""
+        try:
+            return incident_to_message(self._book.get(request.incident))
+        except KeyError:
+            stored = await self._from_disk(context, self._store.incident, request.incident)
+        if stored is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no incident {request.incident[:40]!r}")
+        return incident_to_message(stored)
+
+    async def ListIncidents(
+        self, request: query_pb2.ListIncidentsRequest, context: Context
+    ) -> query_pb2.IncidentList:
+        """Return open incidents, or the newest of all."""
+        limit = min(request.limit or 100, _MOST_ROWS)
+        if request.include_closed:
+            stored = await self._from_disk(context, self._store.newest_incidents, limit)
+            newer = {incident.id: incident for incident in self._book.all()}
+            found = [newer.pop(incident.id, incident) for incident in stored]
+            found = sorted([*newer.values(), *found], key=lambda each: each.opened_s, reverse=True)
+        else:
+            found = [
+                each
+                for each in self._answers.shown_incidents(self._clock.now_s())
+                if each.state != "resolved"
+            ]
+        return query_pb2.IncidentList(incidents=[incident_to_message(each) for each in found[:limit]])
+
+    async def GetJob(self, request: query_pb2.GetJobRequest, context: Context) -> query_pb2.JobDetail:
+        """Return one job in depth."""
+        kept = self._fleet.jobs.get(request.job)
+        if kept is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no job {request.job[:60]!r}")
+        view = self._answers.view()
+        job = next(each for each in view.jobs if each.job == request.job)
+        return jobs.detail(job, kept, view, self._answers.standing(), min(request.steps or 60, 1000))
+
+    async def GetNode(self, request: query_pb2.GetNodeRequest, context: Context) -> query_pb2.NodeDetail:
+        """Return one node in depth."""
+        node = self._fleet.nodes.get(request.node)
+        if node is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no node {request.node[:60]!r}")
+        view = self._answers.view()
+        summary = self._answers.nodes(view).summary(node)
+        incidents = [incident.id for incident in self._answers.standing().of_node(node.name)]
+        return node_detail.detail(node, summary, view, request.seconds or 60.0, incidents)
+
+    async def ListEvents(self, request: query_pb2.ListEventsRequest, context: Context) -> query_pb2.EventList:
+        """Return stored events, the newest ``limit``, oldest first."""
+        limit = min(request.limit or 200, _MOST_ROWS)
+        found = await self._from_disk(
+            context,
+            self._store.events,
+            node=request.node,
+            since_s=request.since_ns / 1e9,
+            limit=limit,
+        )
+        rows = []
+        for _, number, event in found:
+            message = node_detail.event_to_message(event)
+            message.id = number
+            rows.append(
+                query_pb2.StoredEvent(node=event.node, event=message, received_ns=to_ns(event.received_s))
+            )
+        return query_pb2.EventList(events=rows)
+
+    async def ListAudit(self, request: query_pb2.ListAuditRequest, context: Context) -> query_pb2.AuditList:
+        """Return the newest audit records and whether the whole chain is intact."""
+        limit = min(request.limit or 200, _MOST_ROWS)
+        return await self._from_disk(context, self._audit.records, limit, request.incident)
+
+    async def ActOnIncident(self, request: query_pb2.IncidentAction, context: Context) -> query_pb2.Incident:
+        """Do what a person asks, store it, and write it down."""
+        author = clean(request.author, 64).strip()
+        if not author:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "an action needs its author")
+        text = clean(request.text, 2000)
+        try:
+            incident = self._book.act(
+                request.incident,
+                request.action,
+                author,
+                text,
+                self._clock.now_s(),
+                silence_s=request.silence_s,
+            )
+        except KeyError as error:
+            await context.abort(grpc.StatusCode.NOT_FOUND, str(error.args[0]))
+        except ValueError as error:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        stored = self._store.put_incidents([incident])
+        noted = asyncio.ensure_future(
+            self._audit.append(
+                actor=author,
+                action=f"incident.{request.action}",
+                target=incident.id,
+                incident=incident.id,
+                reason=text,
+                result="done",
+            )
+        )
+        await asyncio.wait([stored, noted], timeout=_PERSIST_S)
+        self._bell.ring()
+        return incident_to_message(incident)
+
+    async def _from_disk(
+        self, context: Context, read: Callable[P, T], *arguments: P.args, **names: P.kwargs
+    ) -> T:
+        try:
+            return await asyncio.to_thread(read, *arguments, **names)
+        except StoreError as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error)[:300])
+            raise

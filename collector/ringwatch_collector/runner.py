@@ -1,0 +1,141 @@
+"""The detection loop: view, detectors, fusion, incident book, disk, then those who follow. Finds nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from ringwatch_collector.clock import Clock
+from ringwatch_collector.counters import Counters
+from ringwatch_collector.detectors.base import Detector
+from ringwatch_collector.fleet.state import FleetState
+from ringwatch_collector.follow import Bell
+from ringwatch_collector.fusion import Fused
+from ringwatch_collector.store.store import Store
+from ringwatch_collector.view import FleetView
+from ringwatch_proto.records import Finding, Incident, IncidentState, Severity
+
+_LOG: Final = logging.getLogger("ringwatch.collector.runner")
+# How long those who follow wait for the disk; after that they are told, beside the trouble.
+_PERSIST_S: Final = 1.0
+# A job counts as healthy again this long after the last sign of trouble.
+_HEALTHY_AFTER_S: Final = 30.0
+
+
+class Book(Protocol):
+    """What the loop needs of the incident book."""
+
+    def update(self, findings: Sequence[Fused], now_s: float) -> list[Incident]:
+        """Take what is found now; return the incidents to store."""
+        ...
+
+    def all(self) -> tuple[Incident, ...]:
+        """Return every incident."""
+        ...
+
+
+Fuse = Callable[[Sequence[Finding], FleetView], list[Fused]]
+
+
+class Runner:
+    """Looks at the fleet every ``tick_s``. A detector that raises is its own trouble; the others go on."""
+
+    def __init__(
+        self,
+        *,
+        detectors: Sequence[Detector],
+        fuse: Fuse,
+        book: Book,
+        fleet: FleetState,
+        store: Store,
+        bell: Bell,
+        clock: Clock,
+        counters: Counters,
+        tick_s: float,
+    ) -> None:
+        self._detectors = detectors
+        self._fuse = fuse
+        self._book = book
+        self._fleet = fleet
+        self._store = store
+        self._bell = bell
+        self._clock = clock
+        self._counters = counters
+        self._tick_s = tick_s
+        self._troubles: dict[str, str] = {}
+        self.evaluated_s = -math.inf
+        self.tick_ms = 0.0
+
+    @property
+    def rules_active(self) -> int:
+        """Return how many detectors did their work at the last look."""
+        return len(self._detectors) - len(self._troubles.keys() - {"ringwatch"})
+
+    @property
+    def troubles(self) -> list[str]:
+        """Return what keeps detectors from their work, in words."""
+        return list(self._troubles.values())
+
+    async def run(self) -> None:
+        """Look until cancelled. A late look is not made up for."""
+        due_s = self._clock.monotonic_s()
+        while True:
+            due_s = max(due_s + self._tick_s, self._clock.monotonic_s())
+            try:
+                await self.look()
+                self._troubles.pop("ringwatch", None)
+            except Exception as error:  # noqa: BLE001  (a rule that fails must not stop the others)
+                self._note("ringwatch", error)
+            await asyncio.sleep(max(0.0, due_s - self._clock.monotonic_s()))
+
+    async def look(self) -> None:
+        """Look once."""
+        began_s, now_s = self._clock.monotonic_s(), self._clock.now_s()
+        view = self._fleet.view(now_s)
+        findings = [finding for detector in self._detectors for finding in self._ask(detector, view)]
+        changed = self._book.update(self._fuse(findings, view), now_s)
+        self._fleet.learn(now_s, _jobs_in_trouble(self._book.all(), view))
+        self._counters.ticks += 1
+        self.tick_ms = (self._clock.monotonic_s() - began_s) * 1000
+        if changed:
+            stored = self._store.put_incidents(changed)
+            if not self._store.trouble:
+                await asyncio.wait([stored], timeout=_PERSIST_S)
+        self.evaluated_s = now_s
+        self._bell.ring()
+
+    def _ask(self, detector: Detector, view: FleetView) -> list[Finding]:
+        try:
+            findings = detector.look(view)
+        except Exception as error:  # noqa: BLE001  (a rule that fails must not stop the others)
+            self._note(detector.name, error)
+            return []
+        self._troubles.pop(detector.name, None)
+        return findings
+
+    def _note(self, name: str, error: Exception) -> None:
+        self._counters.detector_failures[name] += 1
+        if name not in self._troubles:
+            _LOG.exception("rule %s fails", name)
+        self._troubles[name] = f"rule {name} fails: {type(error).__name__}: {str(error)[:200]}"
+
+
+def _jobs_in_trouble(incidents: Sequence[Incident], view: FleetView) -> set[str]:
+    """Return the jobs whose steps are no example of health now."""
+    ill: set[str] = set()
+    nodes: set[str] = set()
+    for incident in incidents:
+        if incident.state is IncidentState.RESOLVED or incident.severity is Severity.INFO:
+            continue
+        if not incident.active and incident.quiet_s > _HEALTHY_AFTER_S:
+            continue
+        for finding in incident.findings:
+            ill.update(subject.job for subject in (finding.culprit, *finding.victims))
+        nodes.add(incident.culprit.node)
+    for job in view.jobs:
+        if nodes and not nodes.isdisjoint(view.nodes.names[node] for node in job.node_of.tolist()):
+            ill.add(job.job)
+    return ill

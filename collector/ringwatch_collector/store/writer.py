@@ -1,0 +1,177 @@
+"""The one thread that writes to the database: groups what is waiting into one commit. Decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, Engine, Table
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
+
+from ringwatch_collector.counters import Counters
+from ringwatch_collector.store.engine import insert_new, insert_or_replace
+from ringwatch_collector.store.tables import AUDIT, EVENTS, INCIDENTS, PROGRESS, RUNS
+
+Row = Mapping[str, object]
+
+_LOG: Final = logging.getLogger("ringwatch.collector.store")
+_MOST_GROUPED: Final = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """Rows of some tables that have to become durable together."""
+
+    rows: Mapping[str, Sequence[Row]]
+    done: asyncio.Future[None]
+
+
+class Writer:
+    """Commits writes in the order in which they came.
+
+    While the database refuses, the same group is tried again for ever and nothing is reported as
+    done; ``trouble`` says why. A row that the database can never take is left out and counted.
+    """
+
+    def __init__(self, engine: Engine, counters: Counters, retry_s: float) -> None:
+        self._engine = engine
+        self._counters = counters
+        self._retry_s = retry_s
+        self._waiting: deque[Write] = deque()
+        self._progress: dict[tuple[str, str], Row] = {}
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._statements = {
+            EVENTS.name: insert_new(engine, EVENTS),
+            PROGRESS.name: insert_or_replace(engine, PROGRESS, ("node", "spool")),
+            INCIDENTS.name: insert_or_replace(engine, INCIDENTS, ("id",)),
+            RUNS.name: insert_or_replace(engine, RUNS, ("id",)),
+            AUDIT.name: insert_new(engine, AUDIT),
+        }
+        self.trouble = ""
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def submit(self, rows: Mapping[str, Sequence[Row]]) -> asyncio.Future[None]:
+        """Queue rows; the future is done once they are on disk. Called on the event loop."""
+        write = Write(rows=rows, done=asyncio.get_running_loop().create_future())
+        with self._changed:
+            self._waiting.append(write)
+            self._changed.notify()
+        return write.done
+
+    def note_progress(self, node: str, spool: str, sequence: int, now_ns: int) -> None:
+        """Remember how far a spool was taken; written with the next commit or ``flush``."""
+        row = {"node": node, "spool": spool, "sequence": sequence, "updated_ns": now_ns}
+        with self._changed:
+            self._progress[node, spool] = row
+
+    def flush(self) -> None:
+        """Have noted progress written even when nothing else waits."""
+        with self._changed:
+            if self._progress:
+                self._changed.notify()
+
+    def stop(self, timeout_s: float) -> None:
+        """Write what waits and end; what the database does not take in time stays unacknowledged."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                if not self._waiting and not self._stopping:
+                    self._changed.wait(timeout=5.0)
+                group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_GROUPED))]
+                progress, self._progress = list(self._progress.values()), {}
+                ending = self._stopping and not self._waiting
+            if (group or progress) and self._write(group, progress):
+                _report_done(group)
+            if ending:
+                return
+
+    def _write(self, group: Sequence[Write], progress: Sequence[Row]) -> bool:
+        while True:
+            try:
+                self._commit(group, progress)
+            except (IntegrityError, DataError) as error:
+                self._failed(error)
+                self._write_one_by_one(group, progress)
+            except DBAPIError as error:
+                self._failed(error)
+                with self._changed:
+                    if self._stopping:
+                        return False
+                    self._changed.wait_for(lambda: self._stopping, timeout=self._retry_s)
+                continue
+            except StatementError as error:
+                self._failed(error)
+                self._write_one_by_one(group, progress)
+            self._recovered()
+            return True
+
+    def _commit(self, group: Sequence[Write], progress: Sequence[Row]) -> None:
+        with self._engine.begin() as connection:
+            for write in group:
+                for name, rows in write.rows.items():
+                    connection.execute(self._statements[name], list(rows))
+            if progress:
+                connection.execute(self._statements[PROGRESS.name], list(progress))
+
+    def _write_one_by_one(self, group: Sequence[Write], progress: Sequence[Row]) -> None:
+        """Write each row alone, and leave out those that cannot be written at all."""
+        rows = [(name, row) for write in group for name, each in write.rows.items() for row in each]
+        rows += [(PROGRESS.name, row) for row in progress]
+        for name, row in rows:
+            try:
+                with self._engine.begin() as connection:
+                    self._execute(connection, name, row)
+            except StatementError:
+                self._counters.dropped["row_refused_by_database"] += 1
+
+    def _execute(self, connection: Connection, name: str, row: Row) -> None:
+        connection.execute(self._statements[name], [row])
+
+    def _failed(self, error: Exception) -> None:
+        self._counters.store_failures += 1
+        reason = str(getattr(error, "orig", error)).partition("\n")[0][:200]
+        if not self.trouble:
+            _LOG.error("the database refuses work: %s", reason)
+        self.trouble = f"database: {reason}; events are not acknowledged until it works again"
+
+    def _recovered(self) -> None:
+        if self.trouble:
+            _LOG.warning("the database works again")
+        self.trouble = ""
+
+
+def _report_done(group: Sequence[Write]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for write in group:
+        by_loop.setdefault(write.done.get_loop(), []).append(write.done)
+    for loop, futures in by_loop.items():
+        # The loop may have closed after a stop that did not wait; nobody listens then.
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_set_done, futures)
+
+
+def _set_done(futures: Sequence[asyncio.Future[None]]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)
+
+
+def in_table(table: Table, *rows: Row) -> dict[str, Sequence[Row]]:
+    """Return rows of one table as ``Writer.submit`` takes them."""
+    return {table.name: rows}
