@@ -123,7 +123,7 @@ class Collector:
         return found
 
     def _stored_incidents(self) -> list[Incident]:
-        """Return open and lately closed incidents, and the newest one, so that its number is not used again."""
+        """Return open and lately closed incidents, and the newest one: its number is not used again."""
         since_s = self.clock.now_s() - 86400.0
         found = {incident.id: incident for incident in self.store.incidents(since_s)}
         ids = self.store.incident_ids()

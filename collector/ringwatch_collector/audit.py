@@ -7,11 +7,16 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from sqlalchemy import RowMapping
+
 from ringwatch_collector.clock import Clock
 from ringwatch_collector.store.store import Store
 from ringwatch_collector.validate import clean
 from ringwatch_proto.codec import to_ns
 from ringwatch_proto.v1 import query_pb2
+
+# A row as read back, or as it is about to be written.
+Row = Mapping[str, Any] | RowMapping
 
 GENESIS: Final = "0" * 64
 _CHAINED: Final = ("sequence", "wall_ns", "actor", "action", "target", "incident", "reason", "result")
@@ -65,13 +70,13 @@ class AuditLog:
         )
 
 
-def digest_of(before: str, row: Mapping[str, Any]) -> str:
+def digest_of(before: str, row: Row) -> str:
     """Return the digest of a record that follows the one with digest ``before``."""
     body = json.dumps([before, *(row[name] for name in _CHAINED)], ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(body.encode()).hexdigest()
 
 
-def is_intact(rows: Iterable[Mapping[str, Any]]) -> bool:
+def is_intact(rows: Iterable[Row]) -> bool:
     """Return whether no record was changed, taken out or put in."""
     before, expected = GENESIS, 1
     for row in rows:
@@ -81,5 +86,5 @@ def is_intact(rows: Iterable[Mapping[str, Any]]) -> bool:
     return True
 
 
-def _to_message(row: Mapping[str, Any]) -> query_pb2.AuditRecord:
+def _to_message(row: Row) -> query_pb2.AuditRecord:
     return query_pb2.AuditRecord(digest=row["digest"], **{name: row[name] for name in _CHAINED})

@@ -133,7 +133,7 @@ def _converted(key: str, value: object) -> object:
     field = next((each for each in dataclasses.fields(CollectorConfig) if each.name == key), None)
     if field is None:
         raise ConfigError(f"no setting {key[:60]!r}")
-    kind = type(field.default)
+    kind: type = type(field.default)
     try:
         if kind is bool:
             return value if isinstance(value, bool) else _BOOLEANS[str(value).lower()]
@@ -165,7 +165,7 @@ def _check(config: CollectorConfig) -> None:
         raise ConfigError("tls_client_ca needs tls_certificate and tls_key")
     if config.plaintext_off_loopback and not config.insecure_plaintext:
         raise ConfigError(
-            f"listen={config.listen} is off loopback and would be plaintext: set tls_certificate and tls_key, "
+            f"listen={config.listen} is off loopback and would be plaintext: set tls_certificate and tls_key "
             "or say --insecure-plaintext and accept that anyone on the network can read and write"
         )
     if config.metrics_listen and not _is_loopback(config.metrics_listen):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, start_http_server
@@ -103,7 +103,7 @@ class Exporter:
         self._listen = listen
         self._registry = CollectorRegistry()
         self._registry.register(_Page(answers, counters, fleet, sessions))
-        self._stop = lambda: None
+        self._stop: Callable[[], None] | None = None
         self.port = 0
 
     def start(self) -> None:
@@ -126,4 +126,6 @@ class Exporter:
 
     def stop(self) -> None:
         """Stop serving."""
-        self._stop()
+        if self._stop is not None:
+            self._stop()
+            self._stop = None

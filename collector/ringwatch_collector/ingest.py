@@ -23,6 +23,7 @@ from ringwatch_collector.counters import Counters
 from ringwatch_collector.fleet.nodes import Node
 from ringwatch_collector.fleet.state import FleetState
 from ringwatch_collector.pace import Pace
+from ringwatch_collector.rpc import Context
 from ringwatch_collector.sessions import Outbox, Sessions
 from ringwatch_collector.store.store import Store
 from ringwatch_collector.validate import BadMessage, Schema, check_batch, check_hello, clean
@@ -30,8 +31,6 @@ from ringwatch_proto.v1 import telemetry_pb2 as wire
 
 _LOG: Final = logging.getLogger("ringwatch.collector.ingest")
 _SERVICE: Final = "ringwatch.v1.Telemetry"
-
-Context = grpc.aio.ServicerContext
 
 
 class Ledger:
@@ -77,7 +76,7 @@ class Stream:
 
 
 class TelemetryService:
-    """Serves ``Telemetry.Report``. Messages come as raw bytes, so that those that mean nothing are counted."""
+    """Serves ``Telemetry.Report``. Messages come as raw bytes, so that meaningless ones are counted."""
 
     def __init__(
         self,
@@ -169,7 +168,7 @@ class TelemetryService:
         except grpc.RpcError:
             self._counters.refused["stream_broken"] += 1
             return None
-        return None if data is grpc.aio.EOF else bytes(data)
+        return data if isinstance(data, bytes) else None  # grpc.aio.EOF
 
     def _refuse(self, stream: Stream, reason: str, sentence: str, retry_after_s: float = 0.0) -> None:
         self._counters.refused[reason] += 1

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 import grpc
 import grpc.aio
@@ -18,13 +18,13 @@ from ringwatch_collector.clock import Clock
 from ringwatch_collector.fleet.state import FleetState
 from ringwatch_collector.follow import Bell
 from ringwatch_collector.incidents import IncidentBook
+from ringwatch_collector.rpc import Context
 from ringwatch_collector.store.store import Store
 from ringwatch_collector.validate import clean
 from ringwatch_proto.codec import incident_to_message, to_ns
 from ringwatch_proto.errors import StoreError
 from ringwatch_proto.v1 import query_pb2, query_pb2_grpc
 
-Context = grpc.aio.ServicerContext
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -83,11 +83,11 @@ class QueryService(query_pb2_grpc.QueryServicer):  # type: ignore[misc]  # the g
     ) -> query_pb2.Incident:
         """Return one incident, from the book or from the disk."""
         try:
-            return incident_to_message(self._book.get(request.incident))
+            return incident_to_message(self._book.get(request.id))
         except KeyError:
-            stored = await self._from_disk(context, self._store.incident, request.incident)
+            stored = await self._from_disk(context, self._store.incident, request.id)
         if stored is None:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no incident {request.incident[:40]!r}")
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no incident {request.id[:40]!r}")
         return incident_to_message(stored)
 
     async def ListIncidents(
@@ -181,7 +181,8 @@ class QueryService(query_pb2_grpc.QueryServicer):  # type: ignore[misc]  # the g
                 result="done",
             )
         )
-        await asyncio.wait([stored, noted], timeout=_PERSIST_S)
+        waits: list[asyncio.Future[Any]] = [stored, noted]
+        await asyncio.wait(waits, timeout=_PERSIST_S)
         self._bell.ring()
         return incident_to_message(incident)
 

@@ -86,7 +86,9 @@ def _check_tables(hello: wire.Hello) -> dict[int, tuple[int, int]]:
         for device in schema.devices:
             _names("device", (device.id, device.name, device.pci_address, device.model))
         known = {
-            signal for signal in schema.signals if signal in BY_ID and BY_ID[signal].table == schema.table
+            signal
+            for signal in schema.signals
+            if signal in BY_ID and int(BY_ID[signal].table) == schema.table
         }
         if len(known) != len(schema.signals):
             raise BadMessage("hello_signal", f"table {schema.table}: a signal is unknown or named twice")
@@ -190,7 +192,7 @@ def _check_records(batch: wire.Batch, schema: Schema) -> list[str]:
         fault = _record_fault(packed, dtype, schema.rank_rows if name != "flows" else _ROWS)
         if fault:
             faults.append(f"{name}_{fault}")
-            batch.ClearField(name)  # type: ignore[arg-type]  # one of the four literals above
+            batch.ClearField(name)
     return faults
 
 
@@ -232,9 +234,11 @@ def _check_events(batch: wire.Batch) -> list[str]:
 
 def _clean_fields(event: wire.Event) -> None:
     items = list(event.fields.items())[:_MOST_FIELDS]
-    if len(items) < len(event.fields) or not all(
-        key.isprintable() and value.isprintable() for key, value in items
-    ):
+    harmless = all(
+        key.isprintable() and value.isprintable() and len(key) <= 64 and len(value) <= 512
+        for key, value in items
+    )
+    if len(items) < len(event.fields) or not harmless:
         event.fields.clear()
         event.fields.update({clean(key, 64): clean(value, 512) for key, value in items})
 

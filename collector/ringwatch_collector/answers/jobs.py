@@ -18,7 +18,7 @@ _RECENT: Final = 40
 _AVERAGED: Final = 10
 _FRESH_S: Final = 5.0
 _PROCESS_STATES: Final = {"T": "stopped", "t": "stopped", "Z": "dead", "X": "dead", "D": "blocked"}
-_PHASES: Final = {
+_PHASES: Final[dict[int, str]] = {
     Phase.STARTING: "starting",
     Phase.DATA: "data",
     Phase.COMPUTE: "compute",
@@ -119,7 +119,7 @@ def _rank_state(job: JobView, at: int, since_s: float) -> str:
     if since_s > _FRESH_S:
         return "silent"
     process = _PROCESS_STATES.get(chr(int(states.process_state[at]) & 0x7F))
-    return process or _PHASES.get(phase, "unknown")  # type: ignore[call-overload,no-any-return]
+    return process or _PHASES.get(phase, "unknown")
 
 
 def _flow_rows(job: JobView, view: FleetView) -> list[query_pb2.FlowRow]:

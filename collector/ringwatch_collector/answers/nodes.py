@@ -24,7 +24,7 @@ _STATE: Final = BY_NAME["gpu.state"].id
 _READING_AGE: Final = BY_NAME["gpu.reading_age_s"].id
 # NVML may lag behind the agent by this before its values stop standing for now.
 _STALE_READING_S: Final = 5.0
-_GPU_WORDS: Final = {
+_GPU_WORDS: Final[dict[int, str]] = {
     GpuState.OK: "ok",
     GpuState.LOST: "lost",
     GpuState.NEEDS_RESET: "fault",
@@ -118,7 +118,7 @@ class NodeAnswers:
         return {
             device.id: device.name or device.id
             for table in tables
-            if table.table == Table.GPU
+            if int(table.table) == Table.GPU
             for device in table.devices
         }
 
@@ -127,7 +127,7 @@ class NodeAnswers:
             return "drained"
         words = [word_of(each) for each in self._standing.of_device(self._view.nodes.names[index], device)]
         if np.isfinite(state):
-            words.append(_GPU_WORDS.get(int(state), "unknown"))  # type: ignore[call-overload]
+            words.append(_GPU_WORDS.get(int(state), "unknown"))
         elif not words:
             return "silent" if self.is_silent(index) else "unknown"
         word = worst(words)

@@ -236,6 +236,7 @@ class Job:
             self._learned_s = now_s
 
     def _learned(self, least: int) -> Reference | None:
+        self._ready()
         ranks, slots = self.size, len(self.slots)
         step_s = self.window.values("step_s", ranks)
         usable = self.window.steps() >= self._first_step + self._policy.skipped_steps
@@ -243,14 +244,13 @@ class Job:
         usable &= (self.window.flags(ranks) & StepFlag.TAGGED_PAUSE).max(axis=1, initial=0) == 0
         if np.count_nonzero(usable) < least:
             return None
-        self._ready()
         return learn(
             usable,
-            step_s,
-            self.window.values("compute_s", ranks),
-            self.window.values("data_s", ranks),
-            self.window.collective_s(slots, ranks),
-            self.slots.members(self._ranks[:ranks], self.layout),
+            step_s=step_s,
+            compute_s=self.window.values("compute_s", ranks),
+            data_s=self.window.values("data_s", ranks),
+            duration_s=self.window.collective_s(slots, ranks),
+            members=self.slots.members(self._ranks[:ranks], self.layout),
         )
 
     def _ready(self) -> None:

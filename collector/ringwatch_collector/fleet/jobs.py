@@ -130,10 +130,10 @@ class Jobs:
         for part in parts.values():
             part.communicator_ids = np.full(size, -1, np.int64)
         for item in hello.communicators:
-            part = parts.get(item.job)
-            if part is not None:
-                number = part.job.slots.communicator(item.name, tuple(item.ranks))
-                part.communicator_ids[item.index] = number if number < _MOST_COMMUNICATORS else -1
+            named = parts.get(item.job)
+            if named is not None:
+                number = named.job.slots.communicator(item.name, tuple(item.ranks))
+                named.communicator_ids[item.index] = number if number < _MOST_COMMUNICATORS else -1
 
     def _let_go(self, old: NodeJobs, new: NodeJobs) -> None:
         kept = {(part.job.name, rank) for part in new.parts for rank in part.ranks}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,8 @@ class RankStateColumns:
 
     def permute(self, order: NDArray[np.int64]) -> None:
         """Put the first ``len(order)`` ranks into another order."""
-        for array in (*self._ints.values(), *self._floats.values(), self._received_s, self._alive):
+        arrays: list[NDArray[Any]] = [*self._ints.values(), *self._floats.values()]
+        for array in (*arrays, self._received_s, self._alive):
             array[: order.size] = array[order]
 
     def put(self, columns: NDArray[np.int64], records: NDArray[np.void], received_s: float) -> None:
@@ -84,6 +85,7 @@ class RankStateColumns:
     def view(self, ranks: int) -> RankStates:
         """Return what detectors see of the first ``ranks`` ranks."""
         cut = slice(0, ranks)
-        ints = {name: array[cut] for name, array in self._ints.items()}
-        floats = {name: array[cut] for name, array in self._floats.items()}
-        return RankStates(received_s=self._received_s[cut], alive=self._alive[cut], **ints, **floats)
+        # The names of the fields are those of the columns.
+        fields: dict[str, Any] = {name: array[cut] for name, array in self._ints.items()}
+        fields |= {name: array[cut] for name, array in self._floats.items()}
+        return RankStates(received_s=self._received_s[cut], alive=self._alive[cut], **fields)

@@ -60,14 +60,20 @@ def nothing() -> Reference:
 
 
 def learn(
-    usable: Flags, step_s: Floats, compute_s: Floats, data_s: Floats, duration_s: Floats, members: Flags
+    usable: Flags,
+    *,
+    step_s: Floats,
+    compute_s: Floats,
+    data_s: Floats,
+    duration_s: Floats,
+    members: Flags,
 ) -> Reference:
     """Return medians over the ``usable`` rows of a step window; ``members`` is (K, R)."""
     durations = np.where(members[None, :, :], duration_s[usable], np.float32(np.nan))
     with warnings.catch_warnings():
         # A column without any value gives NaN, which is what it should give.
         warnings.simplefilter("ignore", RuntimeWarning)
-        least = np.nanmin(durations, axis=2) if durations.size else durations[:, :, :0].sum(axis=2)
+        least = np.nanmin(durations, axis=2)
         waits = durations - least[:, :, None]
         return Reference(
             steps=int(np.count_nonzero(usable)),

@@ -32,17 +32,17 @@ class StepWindow:
     @property
     def length(self) -> int:
         """Return how many steps the window holds."""
-        return self._ended_s.shape[0] // 2
+        return len(self._ended_s) // 2
 
     @property
     def ranks(self) -> int:
         """Return for how many ranks there is room."""
-        return self._ended_s.shape[1]
+        return int(self._ended_s.shape[1])
 
     @property
     def slots(self) -> int:
         """Return for how many slots there is room."""
-        return self._duration.shape[1]
+        return int(self._duration.shape[1])
 
     @property
     def size_bytes(self) -> int:

@@ -50,7 +50,7 @@ class DeviceTable:
     @property
     def history_s(self) -> int:
         """Return how many seconds the ring holds now."""
-        return self._ring.shape[0]
+        return len(self._ring)
 
     @property
     def size_bytes(self) -> int:
