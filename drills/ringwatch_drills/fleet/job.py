@@ -52,7 +52,6 @@ class RunningJob:
         # Parts differ a little for good, as real GPUs of one model do.
         self._silicon = 1.0 + 0.004 * np.clip(self._dice.standard_normal(ranks), -2.5, 2.5)
         self._stall_s = np.zeros(ranks)
-        self._began_holding_s = np.full(ranks, np.nan)
         self._base = 0
         self._draws = draw(plan, self.operations, self._dice)
         self._now = self._time(np.full(ranks, begin_s))
@@ -72,7 +71,7 @@ class RunningJob:
         while not self.ended and self._now.done_s <= now_s:
             steps.append(self._step_records())
             collectives.append(self._collective_records())
-            self._next_step(now_s)
+            self._next_step()
         shape = self.plan.world_size, len(self.operations)
         return (
             np.stack(steps) if steps else np.empty((0, shape[0]), STEP_TYPE),
@@ -82,7 +81,7 @@ class RunningJob:
     def restart(self, now_s: float) -> None:
         """Begin again with live processes from the last checkpoint."""
         self.alive[:], self.held[:], self.stopped[:], self.ended = True, False, False, False
-        self._stall_s[:], self._began_holding_s[:] = 0.0, np.nan
+        self._stall_s[:] = 0.0
         self.step -= self.step % self.pauses.every_steps
         self._base = 0
         self._draws = draw(self.plan, self.operations, self._dice)
@@ -152,17 +151,16 @@ class RunningJob:
         """Let go the ranks that are held no more: the step goes on where it stood."""
         freed = ~self.held & np.isinf(self._stall_s)
         if freed.any():
-            self._stall_s = np.where(freed, now_s - self._began_holding_s, self._stall_s)
+            self._stall_s = np.where(freed, now_s - self._now.begin_s, self._stall_s)
             self._now = self._time(self._now.begin_s)
 
-    def _next_step(self, now_s: float) -> None:
+    def _next_step(self) -> None:
         begin = self._now.next_begin_s
         self._measure()
         self.step += 1
         self._base += len(self.operations)
         self._draws = draw(self.plan, self.operations, self._dice)
         self._stall_s = np.where(self.held, np.inf, 0.0)
-        self._began_holding_s = np.where(self.held, now_s, np.nan)
         self._now = self._time(begin)
 
     def _measure(self) -> None:

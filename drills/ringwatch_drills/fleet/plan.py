@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -154,6 +154,7 @@ def operations_of(job: JobPlan) -> tuple[Operation, ...]:
             )
         )
         carried = 0.0
+    operations[-1] = replace(operations[-1], work_share=operations[-1].work_share + carried)
     return tuple(operations)
 
 
