@@ -89,6 +89,9 @@ class Collectives:
         self.groups: Groups | None = None
         # Work -> token, oldest first. A work that nobody waits for leaves by ``sweep``.
         self._works: dict[Any, int] = {}
+        # Token -> future of a work that C++ waits for.
+        self._futures: dict[int, Any] = {}
+        self._get_future: Any = None
 
     def install(self, patches: Patches) -> None:
         """Replace the methods of ProcessGroup and Work."""
@@ -97,6 +100,7 @@ class Collectives:
         for name, kind, size in METHODS:
             if hasattr(c10d.ProcessGroup, name):
                 patches.replace(c10d.ProcessGroup, name, partial(self._timed, name, int(kind), size))
+        self._get_future = c10d.Work.get_future
         patches.replace(c10d.Work, "wait", self._timed_wait)
         patches.replace(c10d.Work, "get_future", self._watched_future)
 
@@ -115,12 +119,22 @@ class Collectives:
             recorder.end(token)
 
     def end_with(self, work: Any, token: int) -> None:
-        """Note the end when the future of ``work`` completes."""
-        end = self.end
-        _future_of(work).add_done_callback(lambda _: end(token))
+        """Note the end when the future of ``work`` completes, on the thread that completes it."""
+        self._futures[token] = future = self._get_future(work)
+        future.add_done_callback(lambda _: self._completed(token))
 
     def sweep(self) -> None:
-        """Note the end of works that completed and that nobody waited for."""
+        """Note the end of what has completed and nobody told us of.
+
+        That is a work that nobody waited for, and one whose thread still waits for the interpreter lock,
+        up to 5 ms while the training thread runs Python code.
+        """
+        for token, future in list(self._futures.items()):
+            if future.done():
+                self._completed(token)
+        self._sweep_works()
+
+    def _sweep_works(self) -> None:
         works = self._works
         while works:
             work = next(iter(works))
@@ -132,6 +146,7 @@ class Collectives:
     def forget(self) -> None:
         """Drop everything in flight: the agent has gone, or this is a forked child."""
         self._works.clear()
+        self._futures.clear()
         self.groups = None
 
     def _timed(self, name: str, kind: int, size: Size, original: Any) -> Any:
@@ -144,7 +159,7 @@ class Collectives:
                 return original(group, *arguments, **named)
             try:
                 if works:
-                    self.sweep()
+                    self._sweep_works()
                 token = begin(group, kind, size(group, arguments))
             except Exception:  # noqa: BLE001  nothing of ours may reach the job; it is counted
                 watch.faults += 1
@@ -162,6 +177,10 @@ class Collectives:
             return work
 
         return _named(collective, name)
+
+    def _completed(self, token: int) -> None:
+        self._futures.pop(token, None)
+        self.end(token)
 
     def _abandon(self, token: int) -> None:
         recorder = self._watch.recorder
@@ -192,15 +211,11 @@ class Collectives:
             future = original(work)
             token = works.pop(work, 0) if works else 0
             if token:
-                end = self.end
-                future.add_done_callback(lambda _: end(token))
+                self._futures[token] = future
+                future.add_done_callback(lambda _: self._completed(token))
             return future
 
         return get_future
-
-
-def _future_of(work: Any) -> Any:
-    return work.get_future()
 
 
 def _named(function: Any, name: str) -> Any:

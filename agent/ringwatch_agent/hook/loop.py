@@ -19,8 +19,11 @@ _PATIENCE_STEPS: Final = 64
 class Loop:
     """Marks steps, data waits and saves."""
 
-    def __init__(self, watch: Watch, on_step: Callable[[float], None]) -> None:
+    def __init__(
+        self, watch: Watch, before_step: Callable[[], None], on_step: Callable[[float], None]
+    ) -> None:
         self._watch = watch
+        self._before_step = before_step
         self._on_step = on_step
         self._leader: weakref.ref[Any] | None = None
         self._others = 0
@@ -30,18 +33,20 @@ class Loop:
     def install(self, patches: Patches) -> None:
         """Replace the data loader's ``__next__`` and ``torch.save``; hook into all optimizers."""
         import torch
-        from torch.optim.optimizer import register_optimizer_step_post_hook
+        from torch.optim.optimizer import (
+            register_optimizer_step_post_hook,
+            register_optimizer_step_pre_hook,
+        )
         from torch.utils.data import dataloader
 
         patches.replace(dataloader._BaseDataLoaderIter, "__next__", self._timed_next)  # noqa: SLF001
         patches.replace(torch, "save", self._paused)
-        stepped = self._stepped
+        patches.on_undo(register_optimizer_step_pre_hook(_untraced(self._stepping)).remove)
+        patches.on_undo(register_optimizer_step_post_hook(_untraced(self._stepped)).remove)
 
-        def after_step(optimizer: Any, arguments: Any, named: Any) -> None:  # noqa: ARG001
-            stepped(optimizer)
-
-        after_step._torchdynamo_disable = True  # type: ignore[attr-defined]  # noqa: SLF001
-        patches.on_undo(register_optimizer_step_post_hook(after_step).remove)
+    def _stepping(self, optimizer: Any) -> None:  # noqa: ARG002  the hook's signature
+        if self._watch.recorder is not None:
+            self._before_step()
 
     def _stepped(self, optimizer: Any) -> None:
         if self.marked_by_job:
@@ -88,3 +93,13 @@ class Loop:
                 recorder.pause_end()
 
         return save
+
+
+def _untraced(function: Callable[[Any], None]) -> Any:
+    """Return a hook of an optimizer that torch.compile leaves alone instead of tracing the clock."""
+
+    def hook(optimizer: Any, arguments: Any, named: Any) -> None:  # noqa: ARG001
+        function(optimizer)
+
+    hook._torchdynamo_disable = True  # type: ignore[attr-defined]  # noqa: SLF001
+    return hook

@@ -36,7 +36,7 @@ class Session:
     def __init__(self) -> None:
         self.watch = Watch()
         self.collectives = Collectives(self.watch)
-        self.loop = Loop(self.watch, self.step_ended)
+        self.loop = Loop(self.watch, self.collectives.sweep, self.step_ended)
         self._reducers = ReducerWatch(self.watch, self.collectives)
         self._patches: Patches | None = None
         self._identity: Identity | None = None
