@@ -1,0 +1,1 @@
+"""How the console asks a collector: one interface, a live and a scripted back end."""

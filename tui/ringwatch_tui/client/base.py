@@ -1,0 +1,54 @@
+"""The one interface between the console and whatever answers it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from ringwatch_proto.errors import RingwatchError
+from ringwatch_proto.records import Incident
+from ringwatch_tui.state.model import Fleet, JobDetail, NodeDetail, Run, Runbook
+
+
+class RequestRefused(RingwatchError):
+    """The collector answered no; the message is its sentence for a person."""
+
+
+class Client(Protocol):
+    """Asks a collector.
+
+    Every method raises ``UnreachableError`` when nobody answers in time and ``RequestRefused`` when the
+    collector says no. Nothing is tried again in here: the session owns back-off. ``follow`` yields a
+    snapshot at once and then one a change, at most one in ``min_interval_s``, until the stream breaks.
+    """
+
+    @property
+    def address(self) -> str:
+        """Return where the answers come from, for the header."""
+        ...
+
+    def follow(self, min_interval_s: float) -> AsyncIterator[Fleet]: ...
+
+    async def fleet(self) -> Fleet: ...
+
+    async def incident(self, id: str) -> Incident: ...
+
+    async def incidents(self, *, include_closed: bool, limit: int) -> tuple[Incident, ...]: ...
+
+    async def job(self, name: str, steps: int) -> JobDetail: ...
+
+    async def node(self, name: str, seconds: float) -> NodeDetail: ...
+
+    async def act(
+        self, incident: str, action: str, author: str, text: str, silence_s: float = 0.0
+    ) -> Incident: ...
+
+    async def runbooks(self) -> tuple[Runbook, ...]: ...
+
+    async def start_run(self, incident: str, runbook: str, author: str) -> Run: ...
+
+    async def run(self, id: str) -> Run: ...
+
+    async def answer(self, run: str, step: str, action: str, text: str, author: str) -> Run: ...
+
+    async def close(self) -> None: ...

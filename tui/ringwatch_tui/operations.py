@@ -1,0 +1,201 @@
+"""What operators do to incidents and runs: each asks first, then sends, under the operator's name."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from ringwatch_proto.records import Incident
+from ringwatch_tui.session import Session
+from ringwatch_tui.state.model import Run, RunStep
+from ringwatch_tui.views.lines import BLANK, DIM, STRONG, WARN, Build, Line, Span, labelled, line, paragraph
+from ringwatch_tui.views.run import book_lines
+
+
+class Ask(Protocol):
+    """Puts a question to the operator; None means that there was no answer."""
+
+    async def text(
+        self, title: str, build: Build, *, placeholder: str = "", expected: str | None = None, required: bool = False
+    ) -> str | None: ...
+
+    async def choice(self, title: str, build: Build, options: Sequence[tuple[str, str]]) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What an operation works with."""
+
+    session: Session
+    ask: Ask
+    user: str
+    open: Callable[[str, str], None]
+
+
+IncidentOperation = Callable[[Desk, Incident], Awaitable[None]]
+RunOperation = Callable[[Desk, Run, RunStep], Awaitable[None]]
+_SILENCES: Final = (("900", "15 minutes"), ("3600", "1 hour"), ("14400", "4 hours"), ("86400", "1 day"))
+
+
+def _about(incident: Incident, *more: str) -> Build:
+    def build(cells: int) -> list[Line]:
+        out = paragraph(f"{incident.id}  {incident.summary}", cells, STRONG)
+        for text in more:
+            out.extend(paragraph(text, cells, DIM))
+        return out
+
+    return build
+
+
+async def acknowledge(desk: Desk, incident: Incident) -> None:
+    """Say that somebody sees to it; a comment may go with it."""
+    told = _about(incident, "Tells everybody that you see to this. It pages nobody further.")
+    text = await desk.ask.text(f"Acknowledge {incident.id}", told, placeholder="comment (may be empty)")
+    if text is not None:
+        await desk.session.act(incident.id, "acknowledge", desk.user, text)
+
+
+async def own(desk: Desk, incident: Incident) -> None:
+    """Make it one's own."""
+    await desk.session.act(incident.id, "own", desk.user, "")
+
+
+async def note(desk: Desk, incident: Incident) -> None:
+    """Write a note."""
+    text = await desk.ask.text(f"Note on {incident.id}", _about(incident), placeholder="what others should know", required=True)
+    if text is not None:
+        await desk.session.act(incident.id, "note", desk.user, text)
+
+
+async def silence(desk: Desk, incident: Incident) -> None:
+    """Silence it for a time, with a reason."""
+    told = _about(incident, "A silenced incident pages nobody; it goes on in the list.")
+    seconds = await desk.ask.choice(f"Silence {incident.id} for", told, _SILENCES)
+    if seconds is None:
+        return
+    reason = await desk.ask.text(f"Silence {incident.id}", told, placeholder="reason", required=True)
+    if reason is not None:
+        await desk.session.act(incident.id, "silence", desk.user, reason, float(seconds))
+
+
+async def resolve(desk: Desk, incident: Incident) -> None:
+    """Close it by hand, with a reason."""
+    still = "The signal is still seen: it will open again." if incident.active else "The signal is gone."
+    reason = await desk.ask.text(
+        f"Resolve {incident.id}", _about(incident, still), placeholder="what fixed it", required=True
+    )
+    if reason is not None:
+        await desk.session.act(incident.id, "resolve", desk.user, reason)
+
+
+async def runbook(desk: Desk, incident: Incident) -> None:
+    """Open the incident's run, or choose a runbook and start it."""
+    if incident.run:
+        desk.open("run", incident.run)
+        return
+    if not incident.runbooks:
+        desk.session.say(f"{incident.id}: no runbook fits this kind of incident", "warn")
+        return
+    books = {book.id: book for book in desk.session.state.runbooks}
+    first = books.get(incident.runbooks[0])
+
+    def told(cells: int) -> list[Line]:
+        head = paragraph(f"{incident.id}  {incident.summary}", cells, STRONG)
+        lead = "Starting a run only reads. Each step that changes anything waits for your approval."
+        out = [*head, BLANK, *paragraph(lead, cells, DIM), BLANK]
+        return out + (book_lines(first, cells) + [BLANK] if first is not None else [])
+
+    options = [(id, f"start {id}" + (f"  {books[id].title}" if id in books else "")) for id in incident.runbooks]
+    chosen = await desk.ask.choice("Runbook", told, options)
+    if chosen is None:
+        return
+    run = await desk.session.start_run(incident.id, chosen, desk.user)
+    if run is not None:
+        desk.open("run", run.id)
+
+
+def _plan(run: Run, step: RunStep) -> Build:
+    def build(cells: int) -> list[Line]:
+        out = paragraph(step.title, cells, STRONG)
+        for label, text in (("COMMAND", step.command), ("EFFECT", step.effect), ("UNDO", step.undo), ("RISK", step.risk)):
+            out.extend(labelled(label, text, cells) if text else [])
+        if step.typed_target:
+            out.extend([BLANK, line(Span("type  ", DIM), Span(step.typed_target, STRONG), Span("  to approve", DIM))])
+        for rule in run.never:
+            out.extend(labelled("NEVER", rule, cells, mark=WARN))
+        return out
+
+    return build
+
+
+async def approve(desk: Desk, run: Run, step: RunStep) -> None:
+    """Approve a step by typing its target."""
+    expected = step.typed_target or None
+    text = await desk.ask.text(
+        "Approve", _plan(run, step), placeholder="the target" if expected else "comment", expected=expected
+    )
+    if text is not None:
+        await desk.session.answer(run.id, step.id, "approve", text, desk.user)
+
+
+async def dry_run(desk: Desk, run: Run, step: RunStep) -> None:
+    """Ask what a step would do."""
+    await desk.session.answer(run.id, step.id, "dry_run", "", desk.user)
+
+
+async def skip(desk: Desk, run: Run, step: RunStep) -> None:
+    """Skip a step, with a reason."""
+    reason = await desk.ask.text("Skip step", _plan(run, step), placeholder="reason", required=True)
+    if reason is not None:
+        await desk.session.answer(run.id, step.id, "skip", reason, desk.user)
+
+
+async def retry(desk: Desk, run: Run, step: RunStep) -> None:
+    """Try a step again."""
+    await desk.session.answer(run.id, step.id, "retry", "", desk.user)
+
+
+async def answer(desk: Desk, run: Run, step: RunStep) -> None:
+    """Answer the question of a step."""
+    if step.state == "waiting" and step.typed_target and not step.options:
+        await approve(desk, run, step)
+        return
+    if not step.options:
+        desk.session.say("this step asks nothing", "info")
+        return
+    question = step.question or step.title
+    options = [(option, option) for option in step.options]
+    chosen = await desk.ask.choice("Question", lambda cells: [*paragraph(question, cells, STRONG), BLANK], options)
+    if chosen is not None:
+        await desk.session.answer(run.id, step.id, "answer", chosen, desk.user)
+
+
+async def abort(desk: Desk, run: Run, step: RunStep) -> None:
+    """End a run; the word has to be typed."""
+    told = "Ends the run where it is. What was done stays done."
+
+    def build(cells: int) -> list[Line]:
+        return [*paragraph(run.title, cells, STRONG), *paragraph(told, cells, DIM), line(Span("type  ", DIM), Span("abort", STRONG))]
+
+    text = await desk.ask.text("Abort run", build, placeholder="abort", expected="abort")
+    if text is not None:
+        await desk.session.answer(run.id, step.id, "abort", "", desk.user)
+
+
+INCIDENT_OPERATIONS: Final[dict[str, IncidentOperation]] = {
+    "acknowledge": acknowledge,
+    "own": own,
+    "note": note,
+    "silence": silence,
+    "resolve": resolve,
+    "runbook": runbook,
+}
+RUN_OPERATIONS: Final[dict[str, RunOperation]] = {
+    "approve": approve,
+    "dry_run": dry_run,
+    "skip": skip,
+    "retry": retry,
+    "answer": answer,
+    "abort": abort,
+}

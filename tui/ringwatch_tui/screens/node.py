@@ -1,0 +1,39 @@
+"""One node: its GPUs beside each other, recent trends, what happened, and which sources can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from ringwatch_tui.screens.base import Open, keys_of
+from ringwatch_tui.screens.detail import Detail
+from ringwatch_tui.state.reducer import ConsoleState
+from ringwatch_tui.views.lines import Line, Section
+from ringwatch_tui.views.node import headline, sections
+
+
+class NodeDetail(Detail):
+    """A node with GPUs, trends, sources and events."""
+
+    SCREEN = "node"
+    PANELS = ("gpus", "trends", "sources", "events")
+    wants = "node"
+    BINDINGS: ClassVar = keys_of("node")
+    _incidents: tuple[str, ...] = ()
+
+    def content(self, state: ConsoleState, monotonic_s: float) -> tuple[Line, Sequence[Section]] | None:
+        """Return the node, once it is known."""
+        del monotonic_s
+        detail = state.nodes.get(self.object_id)
+        if detail is None:
+            return None
+        self._incidents = detail.incidents
+        return headline(detail.summary), sections(detail)
+
+    def local(self, action: str) -> bool:
+        """Open the node's incident."""
+        if action != "incident":
+            return False
+        if self._incidents:
+            self.post_message(Open("incident", self._incidents[0]))
+        return True

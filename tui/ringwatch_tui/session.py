@@ -1,0 +1,191 @@
+"""Keeps the state in step with a client: follows the fleet, comes back when the stream breaks, asks for details.
+
+The session owns back-off and the store of state. It draws nothing; whoever shows the state is called back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from ringwatch_proto.errors import UnreachableError
+from ringwatch_proto.records import Incident
+from ringwatch_tui.client.base import Client, RequestRefused
+from ringwatch_tui.state import events
+from ringwatch_tui.state.model import Run
+from ringwatch_tui.state.reducer import ConsoleState, reduce
+
+_FIRST_RETRY_S: Final = 0.5
+_LONGEST_RETRY_S: Final = 10.0
+_POLL_S: Final = 1.0
+_STEPS: Final = 120
+_NODE_SECONDS: Final = 300.0
+NOTICE_S: Final = 6.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """The object whose detail the visible screen shows: kind is incident, job, node or run."""
+
+    kind: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clocks:
+    """The console's clocks; tests pass their own."""
+
+    monotonic: Callable[[], float]
+    wall: Callable[[], float]
+
+
+def retry_delay_s(attempt: int, jitter: float) -> float:
+    """Return how long to wait before the next try: doubling, capped, spread by jitter from 0 to 1."""
+    full: float = min(_LONGEST_RETRY_S, _FIRST_RETRY_S * 2.0 ** min(attempt, 10))
+    return full * (0.5 + 0.5 * jitter)
+
+
+class Session:
+    """The state, and the tasks that keep it true."""
+
+    def __init__(
+        self,
+        client: Client,
+        clocks: Clocks,
+        changed: Callable[[ConsoleState], None],
+        *,
+        min_interval_s: float = 1.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._client = client
+        self._clocks = clocks
+        self._changed = changed
+        self._min_interval_s = min_interval_s
+        self._sleep = sleep
+        self._want: Want | None = None
+        self._wake = asyncio.Event()
+        self._runbooks_known = False
+        self.state = ConsoleState()
+
+    @property
+    def client(self) -> Client:
+        """Return the back end that answers."""
+        return self._client
+
+    def dispatch(self, event: events.Event) -> None:
+        """Move the state on and tell whoever shows it."""
+        self.state = reduce(self.state, event)
+        self._changed(self.state)
+
+    def say(self, text: str, tone: str = "info") -> None:
+        """Tell the operator something for a few seconds."""
+        self.dispatch(events.Said(text=text, tone=tone, until_s=self._clocks.monotonic() + NOTICE_S))
+
+    def want(self, want: Want | None) -> None:
+        """Keep the detail of this object fresh, beginning now."""
+        self._want = want
+        self._wake.set()
+
+    async def follow(self) -> None:
+        """Follow the fleet for as long as the console lives."""
+        attempt = 0
+        while True:
+            try:
+                async for fleet in self._client.follow(self._min_interval_s):
+                    attempt = 0
+                    now_s = self._clocks.monotonic()
+                    self.dispatch(
+                        events.FleetReceived(fleet=fleet, monotonic_s=now_s, wall_s=self._clocks.wall())
+                    )
+                reason = "the stream ended"
+            except (UnreachableError, RequestRefused) as error:
+                reason = str(error)
+            delay_s = retry_delay_s(attempt, random.random())  # noqa: S311 - spreads reconnects
+            attempt += 1
+            now_s = self._clocks.monotonic()
+            self.dispatch(
+                events.ConnectionLost(reason=reason, monotonic_s=now_s, retry_at_s=now_s + delay_s)
+            )
+            await self._sleep(delay_s)
+
+    async def poll(self) -> None:
+        """Refresh what the visible screen wants, once a second and whenever that changes."""
+        while True:
+            self._wake.clear()
+            await self.refresh()
+            try:
+                await asyncio.wait_for(self._wake.wait(), _POLL_S)
+            except TimeoutError:
+                continue
+
+    async def refresh(self) -> None:
+        """Ask once for the wanted detail, and for the runbooks until they are known."""
+        want = self._want
+        if self.state.frozen:
+            return
+        try:
+            await self._ask_runbooks()
+            if want is not None:
+                await self._ask(want)
+        except UnreachableError:
+            return  # the stream notices it too, and says so
+        except RequestRefused as error:
+            if want is not None:
+                self.dispatch(events.DetailMissing(kind=want.kind, id=want.id, reason=str(error)))
+
+    async def _ask_runbooks(self) -> None:
+        """Fetch the runbooks once; a collector that has none is not asked again."""
+        if self._runbooks_known:
+            return
+        try:
+            runbooks = await self._client.runbooks()
+        except RequestRefused:
+            runbooks = ()
+        self._runbooks_known = True
+        self.dispatch(events.RunbooksReceived(runbooks=runbooks))
+
+    async def _ask(self, want: Want) -> None:
+        match want.kind:
+            case "incident":
+                if all(each.id != want.id for each in self._listed()):
+                    self.dispatch(events.IncidentReceived(incident=await self._client.incident(want.id)))
+            case "job":
+                self.dispatch(events.JobReceived(detail=await self._client.job(want.id, _STEPS)))
+            case "node":
+                self.dispatch(events.NodeReceived(detail=await self._client.node(want.id, _NODE_SECONDS)))
+            case "run":
+                self.dispatch(events.RunReceived(run=await self._client.run(want.id)))
+
+    def _listed(self) -> tuple[Incident, ...]:
+        return self.state.fleet.incidents if self.state.fleet is not None else ()
+
+    async def act(self, incident: str, action: str, author: str, text: str, silence_s: float = 0.0) -> bool:
+        """Say something about an incident; False and a notice when that did not work."""
+        try:
+            answer = await self._client.act(incident, action, author, text, silence_s)
+        except (UnreachableError, RequestRefused) as error:
+            self.say(f"{action} {incident}: {error}", "fault")
+            return False
+        self.dispatch(events.IncidentReceived(incident=answer))
+        self.say(f"{incident}: {action} by {author}")
+        return True
+
+    async def start_run(self, incident: str, runbook: str, author: str) -> Run | None:
+        """Start a runbook; None and a notice when that did not work."""
+        return await self._moved(f"start {runbook}", self._client.start_run(incident, runbook, author))
+
+    async def answer(self, run: str, step: str, action: str, text: str, author: str) -> Run | None:
+        """Answer a run's open step; None and a notice when that did not work."""
+        return await self._moved(f"{action} {step}", self._client.answer(run, step, action, text, author))
+
+    async def _moved(self, what: str, call: Awaitable[Run]) -> Run | None:
+        try:
+            run = await call
+        except (UnreachableError, RequestRefused) as error:
+            self.say(f"{what}: {error}", "fault")
+            return None
+        self.dispatch(events.RunReceived(run=run))
+        return run

@@ -1,0 +1,103 @@
+"""How text that came from elsewhere is made safe and fitted to cells. No colours, no widgets.
+
+Names of hosts, jobs and devices, log lines and notes are written by machines and people that we do not
+control. Before any of it reaches a terminal, escapes, control characters, line breaks and characters
+that reorder or hide text are replaced by a visible mark.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+from typing import Final
+
+from rich.cells import cell_len, set_cell_size
+
+REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
+ELLIPSIS: Final = "…"
+# Cc control, Cf format (bidi overrides, zero width), Cs surrogates, Co private use, Cn unassigned,
+# Zl and Zp line separators.
+_UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# More combining marks than this on one character only serve to draw over the neighbours.
+_MAX_MARKS: Final = 2
+
+
+def clean(text: str) -> str:
+    """Return the text with everything that a terminal could act on replaced by a visible mark."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _clean(text)
+
+
+@lru_cache(maxsize=4096)
+def _clean(text: str) -> str:
+    out: list[str] = []
+    marks = 0
+    for character in text:
+        category = unicodedata.category(character)
+        marks = marks + 1 if category in ("Mn", "Me") else 0
+        if marks > _MAX_MARKS:
+            continue
+        if category == "Zs":
+            character = " "
+        out.append(REPLACEMENT if category in _UNSAFE else character)
+    return "".join(out)
+
+
+def width(text: str) -> int:
+    """Return how many terminal cells the cleaned text takes."""
+    cleaned = clean(text)
+    return len(cleaned) if cleaned.isascii() else cell_len(cleaned)
+
+
+def clip(text: str, cells: int) -> str:
+    """Return the cleaned text in at most so many cells, with an ellipsis where it was cut."""
+    cleaned = clean(text)
+    if cells <= 0:
+        return ""
+    if width(cleaned) <= cells:
+        return cleaned
+    return set_cell_size(cleaned, cells - 1).rstrip() + ELLIPSIS
+
+
+def pad(text: str, cells: int, align: str = "left") -> str:
+    """Return the cleaned text clipped and filled to exactly so many cells."""
+    clipped = clip(text, cells)
+    gap = " " * (cells - width(clipped))
+    return gap + clipped if align == "right" else clipped + gap
+
+
+def wrap(text: str, cells: int) -> list[str]:
+    """Return the cleaned text broken at spaces into lines of at most so many cells; at least one line."""
+    cells = max(1, cells)
+    lines: list[str] = []
+    line = ""
+    for word in clean(text).split():
+        while width(word) > cells:
+            head = _head(word, cells - (width(line) + 1 if line else 0))
+            if not head:
+                lines.append(line)
+                line = ""
+                continue
+            lines.append(f"{line} {head}" if line else head)
+            line, word = "", word[len(head) :]
+        if not word:
+            continue
+        if line and width(line) + 1 + width(word) > cells:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}" if line else word
+    if line or not lines:
+        lines.append(line)
+    return lines
+
+
+def _head(word: str, cells: int) -> str:
+    """Return the longest beginning of the word that fits; at least one character of a fresh line."""
+    taken = 0
+    for index, character in enumerate(word):
+        taken += cell_len(character)
+        if taken > cells:
+            return word[: index or (1 if cells > 0 and index == 0 else 0)]
+    return word

@@ -1,0 +1,170 @@
+"""Themes, and how each mark of meaning looks in them. Four hues: red, orange, blue, magenta; no green.
+
+Healthy has no colour. Mono uses bold, dim and reverse only, for NO_COLOR and for paper-like terminals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from rich.style import Style
+from textual.theme import Theme
+
+from ringwatch_tui.views.lines import DIM, DRILL, FAULT, HEAD, INFO, PLAIN, STRONG, WARN
+
+MONO: Final = "ringwatch-mono"
+DEFAULT: Final = "ringwatch-dark"
+SELECTED: Final = "selected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Colours:
+    """The colours of one theme."""
+
+    background: str
+    raised: str
+    selection: str
+    text: str
+    strong: str
+    dim: str
+    edge: str
+    fault: str
+    warn: str
+    info: str
+    drill: str
+    dark: bool = True
+
+
+_COLOURS: Final[dict[str, Colours]] = {
+    DEFAULT: Colours(
+        background="#0e1216",
+        raised="#171d24",
+        selection="#22303f",
+        text="#c9d1d9",
+        strong="#f0f3f6",
+        dim="#76818e",
+        edge="#33404d",
+        fault="#ff6b57",
+        warn="#e8a33d",
+        info="#6cb2ff",
+        drill="#d58bf0",
+    ),
+    "ringwatch-light": Colours(
+        background="#fbfbf9",
+        raised="#f0f0ec",
+        selection="#d9e6f5",
+        text="#2b3138",
+        strong="#0b0f14",
+        dim="#6a727c",
+        edge="#c3c8ce",
+        fault="#c3311b",
+        warn="#8f5600",
+        info="#0a5bb3",
+        drill="#8a2fb0",
+        dark=False,
+    ),
+    "ringwatch-contrast": Colours(
+        background="#000000",
+        raised="#000000",
+        selection="#003a75",
+        text="#ffffff",
+        strong="#ffffff",
+        dim="#c8c8c8",
+        edge="#ffffff",
+        fault="#ff8a75",
+        warn="#ffc21a",
+        info="#8fc7ff",
+        drill="#ef9fff",
+    ),
+}
+NAMES: Final = (*_COLOURS, MONO)
+
+
+def _looks(colours: Colours) -> dict[str, Style]:
+    return {
+        PLAIN: Style(color=colours.text),
+        DIM: Style(color=colours.dim),
+        STRONG: Style(color=colours.strong, bold=True),
+        HEAD: Style(color=colours.dim, bold=True),
+        FAULT: Style(color=colours.background, bgcolor=colours.fault, bold=True),
+        WARN: Style(color=colours.warn, bold=True),
+        INFO: Style(color=colours.info),
+        DRILL: Style(color=colours.drill, bold=True),
+        SELECTED: Style(bgcolor=colours.selection),
+    }
+
+
+_MONO_LOOKS: Final[dict[str, Style]] = {
+    PLAIN: Style(),
+    DIM: Style(dim=True),
+    STRONG: Style(bold=True),
+    HEAD: Style(dim=True, bold=True),
+    FAULT: Style(bold=True, reverse=True),
+    WARN: Style(bold=True),
+    INFO: Style(),
+    DRILL: Style(bold=True),
+    SELECTED: Style(reverse=True),
+}
+_ALL_LOOKS: Final[dict[str, Mapping[str, Style]]] = {
+    **{name: _looks(colours) for name, colours in _COLOURS.items()},
+    MONO: _MONO_LOOKS,
+}
+
+
+def looks(theme: str, *, frozen: bool = False) -> Mapping[str, Style]:
+    """Return how each mark looks; frozen data are dim whatever they meant."""
+    found = _ALL_LOOKS.get(theme, _ALL_LOOKS[DEFAULT])
+    if not frozen:
+        return found
+    return {**{mark: found[DIM] for mark in found}, SELECTED: found[SELECTED]}
+
+
+def _theme(name: str, colours: Colours) -> Theme:
+    return Theme(
+        name=name,
+        primary=colours.info,
+        secondary=colours.dim,
+        warning=colours.warn,
+        error=colours.fault,
+        success=colours.text,
+        accent=colours.info,
+        foreground=colours.text,
+        background=colours.background,
+        surface=colours.background,
+        panel=colours.raised,
+        dark=colours.dark,
+        variables={
+            "edge": colours.edge,
+            "edge-focus": colours.info,
+            "quiet": colours.dim,
+            "raised": colours.raised,
+            "drill": colours.drill,
+            "scrollbar": colours.edge,
+            "scrollbar-background": colours.background,
+            "scrollbar-corner-color": colours.background,
+            "scrollbar-hover": colours.dim,
+            "scrollbar-background-hover": colours.background,
+            "scrollbar-background-active": colours.background,
+        },
+    )
+
+
+def _mono() -> Theme:
+    names = ("primary", "secondary", "warning", "error", "success", "accent", "foreground", "background")
+    plain = dict.fromkeys((*names, "surface", "panel", "boost"), "ansi_default")
+    variables = ("edge", "edge-focus", "quiet", "raised", "drill", "scrollbar", "scrollbar-background")
+    more = ("scrollbar-corner-color", "scrollbar-hover", "scrollbar-background-hover")
+    every = dict.fromkeys((*variables, *more, "scrollbar-background-active"), "ansi_default")
+    return Theme(name=MONO, ansi=True, variables=every, **plain)
+
+
+def themes() -> tuple[Theme, ...]:
+    """Return the themes to register."""
+    return (*(_theme(name, colours) for name, colours in _COLOURS.items()), _mono())
+
+
+def after(theme: str) -> str:
+    """Return the theme that follows this one."""
+    return NAMES[(NAMES.index(theme) + 1) % len(NAMES)] if theme in NAMES else DEFAULT

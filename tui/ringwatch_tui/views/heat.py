@@ -1,0 +1,217 @@
+"""Where each node or GPU of the fleet lies on the heat map, and what its cell shows. The worst wins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ringwatch_tui.state.format import STALE_AFTER_S
+from ringwatch_tui.state.model import Gpu, Node
+from ringwatch_tui.state.text import pad, width
+from ringwatch_tui.views.lines import DIM, HEAD, STRONG, Span
+from ringwatch_tui.views.marks import ramp, state_of
+
+GROUP_LABELS: Final = ("su", "rack", "pod", "cluster")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """What the ramp of healthy cells shows."""
+
+    key: str
+    title: str
+    low: float
+    high: float
+    unit: str
+
+
+METRICS: Final = (
+    Metric(key="utilization_percent", title="GPU utilization", low=0, high=100, unit="%"),
+    Metric(key="power_watts", title="power", low=0, high=1000, unit="W"),
+    Metric(key="temperature_celsius", title="temperature", low=20, high=100, unit="C"),
+    Metric(key="sm_clock_mhz", title="SM clock", low=0, high=2000, unit="MHz"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One cell: the object it opens, what it is called, its letter or block, and its badness."""
+
+    node: str
+    title: str
+    glyph: str
+    mark: str
+    rank: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapRow:
+    """One line of the map, left to right: cells, and spans that only label or part them."""
+
+    items: tuple[Cell | Span, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Map:
+    """The laid-out map and the words for what one cell stands for."""
+
+    rows: tuple[MapRow, ...]
+    grain: str
+
+    def placed(self) -> tuple[tuple[int, int, Cell], ...]:
+        """Return every cell with its line and column."""
+        out: list[tuple[int, int, Cell]] = []
+        for y, row in enumerate(self.rows):
+            x = 0
+            for item in row.items:
+                if isinstance(item, Cell):
+                    out.append((y, x, item))
+                    x += 1
+                else:
+                    x += width(item.text)
+        return tuple(out)
+
+
+def gpu_state(gpu: Gpu) -> str:
+    """Return the state of a GPU; a reading too old to be called current is no data."""
+    return "silent" if gpu.state == "ok" and gpu.reading_age_s > STALE_AFTER_S else gpu.state
+
+
+def node_state(node: Node) -> str:
+    """Return the state of a node; one that was not seen for long is silent whatever it said last."""
+    return "silent" if node.state == "ok" and node.last_seen_age_s > STALE_AFTER_S else node.state
+
+
+def gpu_cell(node: Node, gpu: Gpu, metric: Metric) -> Cell:
+    """Return the cell of one GPU; a node that is out of sight hides its GPUs."""
+    whole = node_state(node)
+    state = whole if state_of(whole)[0] == "?" or whole == "drained" else gpu_state(gpu)
+    return _cell(node.name, f"{node.name} {gpu.name}", state, getattr(gpu, metric.key), metric)
+
+
+def _cell(node: str, title: str, state: str, value: float, metric: Metric) -> Cell:
+    letter, mark, rank = state_of(state)
+    if rank == 0:
+        block = ramp(value, metric.low, metric.high) if math.isfinite(value) else letter
+        return Cell(node=node, title=title, glyph=block, mark="", rank=0)
+    return Cell(node=node, title=f"{title} {state}", glyph=letter, mark=mark, rank=rank)
+
+
+def node_cell(node: Node, metric: Metric) -> Cell:
+    """Return one cell for a node: its own state or its worst GPU's, whichever is worse."""
+    states = [node_state(node), *(gpu_state(gpu) for gpu in node.gpus)]
+    worst = max(states, key=lambda state: state_of(state)[2])
+    values = [value for gpu in node.gpus if math.isfinite(value := getattr(gpu, metric.key))]
+    mean = sum(values) / len(values) if values else math.nan
+    return _cell(node.name, node.name, worst, mean, metric)
+
+
+def node_strip(node: Node, metric: Metric = METRICS[0]) -> tuple[Span, ...]:
+    """Return one span a GPU, in order: the GPU column of a node list."""
+    return tuple(Span(cell.glyph, cell.mark) for cell in (gpu_cell(node, gpu, metric) for gpu in node.gpus))
+
+
+def grouped(nodes: Sequence[Node]) -> list[tuple[str, list[Node]]]:
+    """Return the nodes by the first site label that tells them apart; one nameless group without one."""
+    for label in GROUP_LABELS:
+        values = {node.labels.get(label, "") for node in nodes}
+        if len(values) > 1:
+            groups: dict[str, list[Node]] = {}
+            for node in nodes:
+                groups.setdefault(node.labels.get(label, ""), []).append(node)
+            return sorted(groups.items(), key=lambda item: (item[0] == "", item[0]))
+    return [("", list(nodes))] if nodes else []
+
+
+def lay_out(nodes: Sequence[Node], cells: int, rows: int, metric: Metric) -> Map:
+    """Return the map with the finest grain that fits: named nodes, GPUs, a node, then several a cell."""
+    groups = grouped(nodes)
+    for grain, build in (("1 cell = 1 GPU", _named_rows), ("1 cell = 1 GPU", _gpu_rows)):
+        out = build(groups, cells, metric)
+        if len(out) <= rows and all(_row_cells(row) <= cells for row in out):
+            return Map(rows=tuple(out), grain=grain)
+    per_cell = 1
+    while len(out := _node_rows(groups, cells, metric, per_cell)) > rows and per_cell < len(nodes):
+        per_cell *= 2
+    if len(out) > rows:
+        # More groups than lines: the groups give way, no node does.
+        nobody = [("", list(nodes))]
+        room = max(1, cells - _label_cells(nobody))
+        per_cell = max(1, math.ceil(len(nodes) / (room * max(1, rows))))
+        out = _node_rows(nobody, cells, metric, per_cell)
+    grain = "1 cell = 1 node" if per_cell == 1 else f"1 cell = {per_cell} nodes"
+    return Map(rows=tuple(out), grain=grain + ", worst wins")
+
+
+def _row_cells(row: MapRow) -> int:
+    return sum(1 if isinstance(item, Cell) else width(item.text) for item in row.items)
+
+
+def _label_cells(groups: list[tuple[str, list[Node]]]) -> int:
+    names = [name or nodes[0].name for name, nodes in groups]
+    return min(12, max((width(name) for name in names), default=0)) + 1
+
+
+def _cells_of(node: Node, metric: Metric) -> list[Cell]:
+    return [gpu_cell(node, gpu, metric) for gpu in node.gpus] or [node_cell(node, metric)]
+
+
+def _named_rows(groups: list[tuple[str, list[Node]]], cells: int, metric: Metric) -> list[MapRow]:
+    """Return rows in which each node has its name before its GPUs: for fleets that leave the room."""
+    everyone = [node for _, nodes in groups for node in nodes]
+    name_cells = min(14, max((width(node.name) for node in everyone), default=0))
+    slots = max((len(node.gpus) for node in everyone), default=1) or 1
+    across = max(1, (cells + 3) // (name_cells + 1 + slots + 3))
+    out: list[MapRow] = []
+    for name, nodes in groups:
+        if name:
+            out.append(MapRow(items=(Span(name, HEAD),)))
+        for start in range(0, len(nodes), across):
+            items: list[Cell | Span] = []
+            for node in nodes[start : start + across]:
+                strip = _cells_of(node, metric)
+                bad = max(cell.rank for cell in strip) > 0
+                items.append(Span(pad(node.name, name_cells) + " ", STRONG if bad else DIM))
+                items.extend([*strip, Span(" " * (slots - len(strip) + 3))])
+            out.append(MapRow(items=tuple(items[:-1])))
+    return out
+
+
+def _gpu_rows(groups: list[tuple[str, list[Node]]], cells: int, metric: Metric) -> list[MapRow]:
+    label_cells = _label_cells(groups)
+    room = max(1, cells - label_cells)
+    out: list[MapRow] = []
+    for name, nodes in groups:
+        label = name or nodes[0].name
+        items: list[Cell | Span] = []
+        used = 0
+        for node in nodes:
+            strip = _cells_of(node, metric)
+            if items and used + 1 + len(strip) > room:
+                out.append(_labelled(label, label_cells, items))
+                label, items, used = "" if name else node.name, [], 0
+            items.extend([Span(" "), *strip] if items else strip)
+            used += len(strip) + (1 if used else 0)
+        out.append(_labelled(label, label_cells, items))
+    return out
+
+
+def _node_rows(groups: list[tuple[str, list[Node]]], cells: int, metric: Metric, per: int) -> list[MapRow]:
+    label_cells = _label_cells(groups)
+    room = max(1, cells - label_cells)
+    out: list[MapRow] = []
+    for name, nodes in groups:
+        worst = [
+            max((node_cell(node, metric) for node in nodes[start : start + per]), key=lambda cell: cell.rank)
+            for start in range(0, len(nodes), per)
+        ]
+        for start in range(0, len(worst), room):
+            label = (name if start == 0 else "") if name else worst[start].node
+            out.append(_labelled(label, label_cells, worst[start : start + room]))
+    return out
+
+
+def _labelled(label: str, cells: int, items: Sequence[Cell | Span]) -> MapRow:
+    return MapRow(items=(Span(pad(label, cells - 1) + " ", DIM), *items))

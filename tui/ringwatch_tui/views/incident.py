@@ -1,0 +1,288 @@
+"""What is said about incidents: the list, and one incident with cause, evidence, rivals and cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from ringwatch_proto.records import Evidence, Finding, Incident, IncidentState, Severity
+from ringwatch_tui.state.format import age, clock, number
+from ringwatch_tui.state.model import Run, RunBrief, Runbook
+from ringwatch_tui.state.query import Term, matches
+from ringwatch_tui.state.reducer import is_open
+from ringwatch_tui.state.text import clip, pad, wrap
+from ringwatch_tui.views.lines import (
+    BLANK,
+    DIM,
+    HEAD,
+    INFO,
+    STRONG,
+    WARN,
+    Build,
+    Column,
+    Line,
+    Row,
+    Section,
+    Span,
+    Table,
+    labelled,
+    line,
+    paragraph,
+)
+from ringwatch_tui.views.marks import BEARING, incident_state_span, severity_span
+
+_COLUMNS = (
+    Column(key="sev", title="SEV", cells=4),
+    Column(key="id", title="ID", cells=5),
+    Column(key="age", title="AGE", cells=6, align="right", priority=1),
+    Column(key="what", title="WHAT", cells=24, flex=1),
+    Column(key="where", title="WHERE", cells=22, priority=5),
+    Column(key="job", title="JOB", cells=10, priority=4),
+    Column(key="conf", title="CONF", cells=4, align="right", priority=6),
+    Column(key="state", title="STATE", cells=12),
+    Column(key="owner", title="OWNER", cells=7, priority=3),
+)
+
+
+def incident_table(
+    incidents: Sequence[Incident],
+    now_s: float,
+    *,
+    runs: Sequence[RunBrief] = (),
+    terms: tuple[Term, ...] = (),
+    empty: Build = lambda _cells: (),
+) -> Table:
+    """Return the incidents, open ones first, worst and newest on top."""
+    by_id = {run.id: run for run in runs}
+    rows = [_row(each, now_s, by_id.get(each.run)) for each in sorted(incidents, key=urgency)]
+    return Table(
+        columns=_COLUMNS, rows=tuple(row for row in rows if matches(terms, row.fields)), empty=empty
+    )
+
+
+def urgency(incident: Incident) -> tuple[int, int, float]:
+    """Return the sort key of lists: open before closed, severe before mild, new before old."""
+    return (0 if is_open(incident) else 1, -int(incident.severity), -incident.opened_s)
+
+
+def _row(incident: Incident, now_s: float, run: RunBrief | None) -> Row:
+    culprit = incident.culprit
+    where = str(culprit)
+    job = culprit.job or next((each.culprit.job for each in incident.findings if each.culprit.job), "")
+    state = state_span(incident, run)
+    return Row(
+        id=incident.id,
+        values={
+            "sev": severity_span(incident.severity),
+            "id": Span(incident.id),
+            "age": Span(age(now_s - incident.opened_s), DIM),
+            "what": Span(incident.summary, STRONG if incident.state is IncidentState.NEW else ""),
+            "where": Span(where),
+            "job": Span(job or "-"),
+            "conf": Span(number(incident.confidence, 2), DIM),
+            "state": state,
+            "owner": Span(incident.owner or "-"),
+        },
+        fields={
+            "sev": incident.severity.word.lower(),
+            "id": incident.id,
+            "what": incident.summary,
+            "where": where,
+            "job": job,
+            "state": incident.state.value,
+            "owner": incident.owner,
+            "kind": incident.kind.value,
+            "cause": incident.cause,
+        },
+    )
+
+
+def state_span(incident: Incident, run: RunBrief | None = None) -> Span:
+    """Return the state, or how far the runbook is when one is being walked."""
+    if run is not None and run.state in ("running", "waiting") and is_open(incident):
+        return Span(f"run {run.step}/{run.steps}" + (" wait" if run.state == "waiting" else ""), INFO)
+    if is_open(incident) and not incident.active:
+        return Span(f"{incident_state_span(incident.state).text} quiet", DIM)
+    return incident_state_span(incident.state)
+
+
+def headline(incident: Incident, now_s: float) -> Line:
+    """Return the incident in one line: severity, id, state, age, owner, what."""
+    state = "CLOSED" if not is_open(incident) else incident.state.value.upper()
+    since = incident.closed_s if incident.closed_s is not None and not is_open(incident) else now_s
+    return line(
+        severity_span(incident.severity),
+        "  ",
+        Span(incident.id, STRONG),
+        "  ",
+        Span(state, STRONG if incident.state is IncidentState.NEW else ""),
+        Span(f"  {age(since - incident.opened_s)}  owner {incident.owner or '-'}  ", DIM),
+        Span(incident.summary, STRONG),
+    )
+
+
+def sections(
+    incident: Incident, now_s: float, *, runbooks: Mapping[str, Runbook], run: Run | RunBrief | None = None
+) -> tuple[Section, ...]:
+    """Return all that is known about an incident, the most important first."""
+    lead = incident.findings[0] if incident.findings else None
+    confidence = number(incident.confidence, 2)
+    return (
+        Section(
+            key="cause", title=f"What we think ({confidence})", build=lambda cells: _cause(incident, cells)
+        ),
+        Section(key="evidence", title="Evidence", build=lambda cells: evidence_lines(incident, cells)),
+        Section(
+            key="runbooks",
+            title="Runbooks",
+            build=lambda cells: _runbooks(incident, runbooks, run, cells),
+        ),
+        Section(key="why", title="Why", build=lambda cells: _why(lead, cells) if lead else []),
+        Section(key="notes", title="Notes", build=lambda cells: _notes(incident, cells)),
+    )
+
+
+def _cause(incident: Incident, cells: int) -> list[Line]:
+    cause = incident.cause.replace("_", " ") or "not known"
+    out = [
+        *labelled("CULPRIT", str(incident.culprit), cells, mark=STRONG),
+        *labelled("CAUSE", f"{cause} ({incident.kind.value})", cells, mark=STRONG),
+        *labelled("VERDICT", incident.verdict.value.replace("_", " "), cells),
+    ]
+    lead = incident.findings[0] if incident.findings else None
+    victims = len({str(each) for finding in incident.findings for each in finding.victims})
+    cost = f"{incident.gpu_hours_lost:.2f} GPU-hours so far"
+    held = sum(each.gpus_held for each in incident.findings)
+    cost += f", {held:.0f} GPUs held up now" if held and incident.active else ""
+    cost += f", {victims} hold-ups explained" if victims else ""
+    out.extend(labelled("COST", cost, cells))
+    out.extend(labelled("SIGNAL", _signal(incident, lead), cells))
+    ruled_out = {(each.cause, each.reason) for finding in incident.findings for each in finding.ruled_out}
+    out.append(BLANK)
+    out.append(line(Span("RULED OUT", HEAD), Span("" if ruled_out else " nothing yet", DIM)))
+    for rival, reason in sorted(ruled_out):
+        out.extend(labelled("  " + rival.replace("_", " "), reason, cells, indent=_rival_cells(ruled_out)))
+    unsure = tuple(dict.fromkeys(text for finding in incident.findings for text in finding.unsure))
+    if unsure:
+        out.append(line(Span("UNSURE", HEAD)))
+        for text in unsure:
+            out.extend(paragraph(text, cells, WARN, indent="  "))
+    return out
+
+
+def _rival_cells(ruled_out: set[tuple[str, str]]) -> int:
+    return min(18, 4 + max((len(cause) for cause, _ in ruled_out), default=8))
+
+
+def _signal(incident: Incident, lead: Finding | None) -> str:
+    if not is_open(incident):
+        return f"closed {clock(incident.closed_s)}"
+    if lead is not None and lead.latched:
+        return "an event that does not unhappen: stays until the repair is proved"
+    return "still seen" if incident.active else f"not seen for {age(incident.quiet_s)}"
+
+
+def evidence(incident: Incident) -> tuple[Evidence, ...]:
+    """Return the evidence of all findings, oldest first, each once."""
+    unique = {
+        (each.at_s, each.bearing, each.text, each.source): each
+        for finding in incident.findings
+        for each in finding.evidence
+    }
+    return tuple(sorted(unique.values(), key=lambda each: (each.at_s, each.text)))
+
+
+def evidence_lines(incident: Incident, cells: int) -> list[Line]:
+    """Return the time line: when, what it does to the conclusion, what, where from."""
+    moments: list[tuple[float, list[Line]]] = [
+        (each.at_s, _evidence_line(each, cells)) for each in evidence(incident)
+    ]
+    opened = line(
+        Span(f"{clock(incident.opened_s)} ", DIM), Span("  opened " + incident.id, DIM), Span("")
+    )
+    moments.append((incident.opened_s, [opened]))
+    if incident.closed_s is not None and not is_open(incident):
+        moments.append((incident.closed_s, [line(Span(f"{clock(incident.closed_s)}   closed", DIM))]))
+    moments.sort(key=lambda item: item[0])
+    key = "● supports  ○ rules out a rival  ▲ change  · context"
+    return [row for _, rows in moments for row in rows] + [BLANK, line(Span(clip(key, cells), DIM))]
+
+
+def _evidence_line(item: Evidence, cells: int) -> list[Line]:
+    glyph, mark, _ = BEARING.get(item.bearing.value, BEARING["context"])
+    source = " · ".join(part for part in (item.source, item.node) if part)
+    if item.order_uncertain:
+        source += " · order uncertain"
+    room = cells - 11
+    rows = wrap(item.text, room)
+    out = [line(Span(f"{clock(item.at_s)} ", DIM), Span(f"{glyph} ", mark), Span(rows[0]))]
+    out.extend(line(" " * 11, Span(row)) for row in rows[1:])
+    last = len(rows[-1]) + 2
+    if last + len(source) <= room:
+        out[-1] = (*out[-1], Span("  " + source, DIM))
+    else:
+        out.append(line(" " * 11, Span(clip(source, room), DIM)))
+    return out
+
+
+def _runbooks(
+    incident: Incident, known: Mapping[str, Runbook], run: Run | RunBrief | None, cells: int
+) -> list[Line]:
+    out: list[Line] = []
+    if run is not None:
+        out.append(
+            line(
+                Span(f"run {run.id} ", INFO),
+                Span(f"of {run.runbook}: {run.state}"),
+                Span("   r to open it", DIM),
+            )
+        )
+    for index, id in enumerate(incident.runbooks):
+        book = known.get(id)
+        title = book.title if book is not None else ""
+        steps = f"  {len(book.steps)} steps" if book is not None else ""
+        approvals = sum(1 for step in book.steps if step.approval) if book is not None else 0
+        tail = steps + (f", {approvals} to approve" if approvals else "")
+        first = Span(f"{id}  ", STRONG if index == 0 else "")
+        out.append(line(first, Span(clip(title, cells - len(id) - len(tail) - 2)), Span(tail, DIM)))
+    if not incident.runbooks and run is None:
+        out.append(line(Span("No runbook fits this kind of incident.", DIM)))
+    return out
+
+
+def _why(finding: Finding, cells: int) -> list[Line]:
+    why = finding.why
+    out = [line(Span(pad("RULE", 10), HEAD), Span(clip(why.rule or finding.detector, cells - 10)))]
+    if why.source:
+        out.extend(labelled("SOURCE", why.source, cells, mark=DIM))
+    names = sorted({*why.inputs, *why.thresholds})
+    room = min(34, max((len(name) for name in names), default=0) + 2)
+    for name in names:
+        value = _value(why.inputs.get(name))
+        limit = _value(why.thresholds.get(name))
+        text = pad(name, room) + pad(value, 12, "right") + (f"   limit {limit}" if limit else "")
+        out.append(line(Span(clip(text, cells), DIM)))
+    return out
+
+
+def _value(value: float | None) -> str:
+    if value is None:
+        return ""
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _notes(incident: Incident, cells: int) -> list[Line]:
+    out: list[Line] = []
+    for note in incident.notes:
+        head = f"{clock(note.at_s)} {note.author}: "
+        rows = wrap(note.text, cells - len(head))
+        out.append(line(Span(head, DIM), Span(rows[0])))
+        out.extend(line(" " * len(head), Span(row)) for row in rows[1:])
+    return out
+
+
+def worst(incidents: Sequence[Incident]) -> Severity | None:
+    """Return the highest severity of the open incidents."""
+    return max((each.severity for each in incidents if is_open(each)), default=None)

@@ -1,0 +1,224 @@
+"""What is said about nodes: the list, and one node with its GPUs, sources and events."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ringwatch_tui.state.format import STALE_AFTER_S, age, clock, fresh, number
+from ringwatch_tui.state.model import Gpu, Node, NodeDetail
+from ringwatch_tui.state.query import Term, matches
+from ringwatch_tui.state.text import clip, pad, wrap
+from ringwatch_tui.views.heat import METRICS, gpu_cell, gpu_state, node_state, node_strip
+from ringwatch_tui.views.lines import (
+    DIM,
+    FAULT,
+    HEAD,
+    INFO,
+    PLAIN,
+    STRONG,
+    WARN,
+    Build,
+    Column,
+    Line,
+    Row,
+    Section,
+    Span,
+    Table,
+    line,
+    table_lines,
+)
+from ringwatch_tui.views.marks import spark, state_of, state_span
+
+_COLUMNS = (
+    Column(key="node", title="NODE", cells=12, flex=1),
+    Column(key="state", title="STATE", cells=8),
+    Column(key="gpus", title="GPUS", cells=8),
+    Column(key="util", title="UTIL", cells=5, align="right", priority=4),
+    Column(key="temp", title="TEMP", cells=5, align="right", priority=5),
+    Column(key="power", title="POWER", cells=8, align="right", priority=6),
+    Column(key="job", title="JOB", cells=12, priority=3),
+    Column(key="seen", title="SEEN", cells=6, align="right", priority=2),
+    Column(key="site", title="SITE", cells=8, priority=7),
+    Column(key="note", title="NOTE", cells=14, flex=2, priority=1),
+)
+
+
+def node_table(
+    nodes: Sequence[Node], *, terms: tuple[Term, ...] = (), empty: Build = lambda _cells: ()
+) -> Table:
+    """Return the nodes, the worst first, then by name."""
+    ordered = sorted(nodes, key=lambda node: (-_badness(node), node.name))
+    rows = (_row(node) for node in ordered)
+    return Table(
+        columns=_COLUMNS, rows=tuple(row for row in rows if matches(terms, row.fields)), empty=empty
+    )
+
+
+def _badness(node: Node) -> int:
+    states = [node_state(node), *(gpu_state(gpu) for gpu in node.gpus)]
+    return max(state_of(state)[2] for state in states)
+
+
+def _mean(node: Node, key: str, digits: int, unit: str, *, total: bool = False) -> str:
+    if node_state(node) == "silent":
+        return "?"
+    values = [value for gpu in node.gpus if math.isfinite(value := getattr(gpu, key))]
+    if not values:
+        return "-"
+    return number(sum(values) if total else sum(values) / len(values), digits, unit)
+
+
+def _row(node: Node) -> Row:
+    state = node_state(node)
+    site = next((node.labels[label] for label in ("su", "rack", "pod") if label in node.labels), "-")
+    note = node.note or ("agent silent" if state == "silent" else "")
+    return Row(
+        id=node.name,
+        values={
+            "node": Span(node.name, STRONG if state_of(state)[2] else PLAIN),
+            "state": state_span(state),
+            "gpus": node_strip(node) or Span("-", DIM),
+            "util": Span(_mean(node, "utilization_percent", 0, "%")),
+            "temp": Span(_mean(node, "temperature_celsius", 0, "C")),
+            "power": Span(_mean(node, "power_watts", 0, "W", total=True)),
+            "job": Span(node.job or "-"),
+            "seen": Span(age(node.last_seen_age_s), WARN if node.last_seen_age_s > STALE_AFTER_S else DIM),
+            "site": Span(site),
+            "note": Span(note, DIM),
+        },
+        fields={
+            "node": node.name,
+            "state": state,
+            "job": node.job,
+            "note": note,
+            **{key: value for key, value in node.labels.items() if key not in ("node", "state", "job")},
+        },
+    )
+
+
+def headline(node: Node) -> Line:
+    """Return the node in one line."""
+    state = node_state(node)
+    offset = node.clock_offset_s
+    skew = f"  clock {offset:+.1f} s" if math.isfinite(offset) and abs(offset) >= 1 else ""
+    labels = " ".join(f"{key}={value}" for key, value in sorted(node.labels.items()))
+    return line(
+        Span(node.name, STRONG),
+        "  ",
+        Span(state.upper(), state_of(state)[1]),
+        Span(f"  seen {age(node.last_seen_age_s)} ago", DIM),
+        Span(skew, WARN),
+        Span("  SIMULATED" if node.simulated else "", INFO),
+        Span(f"  {node.note}" if node.note else ""),
+        Span(f"  {labels}" if labels else "", DIM),
+    )
+
+
+_GPUS = (
+    Column(key="gpu", title="GPU", cells=6),
+    Column(key="state", title="STATE", cells=8),
+    Column(key="util", title="UTIL", cells=6, align="right"),
+    Column(key="clock", title="SM CLOCK", cells=9, align="right", priority=2),
+    Column(key="temp", title="TEMP", cells=5, align="right", priority=1),
+    Column(key="power", title="POWER", cells=7, align="right", priority=3),
+    Column(key="age", title="READ", cells=6, align="right", priority=5),
+    Column(key="job", title="JOB RANK", cells=14, flex=1, priority=4),
+    Column(key="id", title="ID", cells=14, flex=1, priority=6),
+)
+
+
+def gpu_table(node: Node) -> Table:
+    """Return the GPUs of a node in slot order."""
+    return Table(
+        columns=_GPUS,
+        rows=tuple(_gpu_row(node, gpu) for gpu in node.gpus),
+        empty=lambda _cells: [line(Span("This node reports no GPU.", DIM))],
+    )
+
+
+def _gpu_row(node: Node, gpu: Gpu) -> Row:
+    state = gpu_state(gpu)
+    cell = gpu_cell(node, gpu, METRICS[0])
+    old = max(gpu.reading_age_s, node.last_seen_age_s if node_state(node) == "silent" else 0.0)
+    job = f"{gpu.job} {gpu.rank}" if gpu.job and gpu.rank >= 0 else gpu.job
+    return Row(
+        id=gpu.id,
+        values={
+            "gpu": Span(gpu.name, STRONG if cell.rank else PLAIN),
+            "state": state_span("silent" if cell.glyph == "?" else state),
+            "util": Span(fresh(gpu.utilization_percent, old, 0, "%")),
+            "clock": Span(fresh(gpu.sm_clock_mhz, old, 0, "MHz")),
+            "temp": Span(fresh(gpu.temperature_celsius, old, 0, "C")),
+            "power": Span(fresh(gpu.power_watts, old, 0, "W")),
+            "age": Span(age(gpu.reading_age_s), WARN if gpu.reading_age_s > STALE_AFTER_S else DIM),
+            "job": Span(job or "-"),
+            "id": Span(gpu.id, DIM),
+        },
+        fields={"gpu": gpu.name, "state": state, "job": gpu.job},
+    )
+
+
+def sections(detail: NodeDetail) -> tuple[Section, ...]:
+    """Return the node: GPUs, recent trends, what happened, and which sources can be read."""
+    return (
+        Section(
+            key="gpus", title="GPUs", build=lambda cells: table_lines(gpu_table(detail.summary), cells)
+        ),
+        Section(key="trends", title="Trends", build=lambda cells: trend_lines(detail, cells)),
+        Section(key="sources", title="Sources", build=lambda cells: source_lines(detail, cells)),
+        Section(key="events", title="Events", build=lambda cells: event_lines(detail, cells)),
+    )
+
+
+def trend_lines(detail: NodeDetail, cells: int) -> list[Line]:
+    """Return recent values of each signal, with its newest and its peers' median."""
+    out: list[Line] = []
+    for trend in detail.trends:
+        known = [value for value in trend.values if math.isfinite(value)]
+        if not known:
+            continue
+        name = pad(f"{trend.signal.partition('.')[2]} {trend.device}".strip(), 26)
+        newest = number(trend.values[-1], 0, trend.unit)
+        peers = f" (peers {number(trend.peers[-1], 0)})" if trend.peers else ""
+        room = max(6, cells - 26 - 22)
+        out.append(
+            line(Span(name, HEAD), Span(spark(trend.values, room)), Span(f"  {newest}"), Span(peers, DIM))
+        )
+    return out
+
+
+def source_lines(detail: NodeDetail, cells: int) -> list[Line]:
+    """Return each source of the agent, the failing ones first with their reason."""
+    if not detail.sources:
+        return [line(Span("No source was reported.", DIM))]
+    out: list[Line] = []
+    for source in sorted(detail.sources, key=lambda each: (each.up, each.name)):
+        word = Span("up  ", DIM) if source.up else Span("DOWN", FAULT)
+        timing = f"  read {age(source.age_s)} ago in {number(source.duration_ms, 1, 'ms')}" if source.up else ""
+        reason = source.reason if not source.up else ""
+        rows = wrap(reason, cells - 20) if reason else [""]
+        out.append(line(word, " ", Span(pad(source.name, 14), STRONG if not source.up else ""), Span(timing, DIM), Span(rows[0])))
+        out.extend(line(" " * 19, Span(row)) for row in rows[1:])
+    if detail.agent_version:
+        out.append(line(Span(clip(f"agent {detail.agent_version}; verbs allowed: {', '.join(detail.verbs) or 'none'}", cells), DIM)))
+    return out
+
+
+_EVENT_MARK = {3: FAULT, 2: WARN}
+
+
+def event_lines(detail: NodeDetail, cells: int) -> list[Line]:
+    """Return what happened on the node, newest first."""
+    if not detail.events:
+        return [line(Span("Nothing has happened.", DIM))]
+    out: list[Line] = []
+    for event in sorted(detail.events, key=lambda each: -each.at_s):
+        head = f"{clock(event.at_s)} "
+        kind = f"{event.kind}{f' {event.code}' if event.code else ''}"
+        tail = " (before the agent started)" if event.backfill else ""
+        text = " ".join(part for part in (event.device, event.text) if part) + tail
+        rows = wrap(text, cells - 9 - 20)
+        out.append(line(Span(head, DIM), Span(pad(kind, 20), _EVENT_MARK.get(event.severity, PLAIN)), Span(rows[0])))
+        out.extend(line(" " * 29, Span(row)) for row in rows[1:])
+    return out

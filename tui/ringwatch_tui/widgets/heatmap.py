@@ -1,0 +1,188 @@
+"""The fleet as a map: a letter where something is wrong, a ramp where nothing is. The worst wins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from ringwatch_tui.state.model import Node
+from ringwatch_tui.state.text import clip, width
+from ringwatch_tui.views.heat import METRICS, Cell, Map, lay_out
+from ringwatch_tui.views.lines import DIM, INFO, Build, Line, Span, line
+from ringwatch_tui.views.marks import LEGEND, RAMP
+from ringwatch_tui.widgets.paint import base_style, strip_of
+
+# Above this many changed cells one whole repaint costs less than a region each.
+_REGIONS_AT_MOST = 50
+_LEGEND_ROWS = 3
+
+
+class HeatMap(Widget, can_focus=True):
+    """Shows nodes; the cursor is held by object. Posts the node that was opened."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("l,right", "move(1, 0)", show=False),
+        Binding("h,left", "move(-1, 0)", show=False),
+        Binding("j,down", "move(0, 1)", show=False),
+        Binding("k,up", "move(0, -1)", show=False),
+        Binding("enter", "open", show=False),
+    ]
+
+    class Opened(Message):
+        """A node was opened on the map."""
+
+        def __init__(self, node: str) -> None:
+            super().__init__()
+            self.node = node
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._shown_nodes: Sequence[Node] = ()
+        self._metric = 0
+        self._map = Map(rows=(), grain="")
+        self._placed: tuple[tuple[int, int, Cell], ...] = ()
+        self._cursor = 0
+        self._empty: Build = lambda _cells: ()
+
+    def show(self, nodes: Sequence[Node], empty: Build) -> None:
+        """Show the nodes as they are now; repaints only cells that changed while those are few."""
+        self._shown_nodes, self._empty = nodes, empty
+        self._lay_out(whole=False)
+
+    def on_resize(self) -> None:
+        """Lay out for the new size."""
+        self._lay_out(whole=True)
+
+    def on_focus(self) -> None:
+        """Show the cursor."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Hide the cursor."""
+        self.refresh()
+
+    def redraw(self) -> None:
+        """Draw again: looks have changed, values have not."""
+        self.refresh()
+
+    @property
+    def _map_rows(self) -> int:
+        height = self.content_size.height
+        return max(1, height - (_LEGEND_ROWS if height > 8 else 1))
+
+    def _lay_out(self, *, whole: bool) -> None:
+        size = self.content_size
+        if size.width <= 0 or size.height <= 0:
+            return
+        before, held = self._placed, self.selected
+        self._map = lay_out(self._shown_nodes, size.width, self._map_rows, METRICS[self._metric])
+        self._placed = self._map.placed()
+        if held is not None:
+            same = (index for index, (_, _, cell) in enumerate(self._placed) if cell.title == held.title)
+            near = (index for index, (_, _, cell) in enumerate(self._placed) if cell.node == held.node)
+            self._cursor = next(same, next(near, 0))
+        changed = [now for now, was in zip(self._placed, before, strict=False) if now != was]
+        if whole or len(before) != len(self._placed) or len(changed) > _REGIONS_AT_MOST:
+            self.refresh()
+        elif changed:
+            self.refresh(*(Region(x, y, 1, 1) for y, x, _ in changed), self._legend_region())
+
+    def _legend_region(self) -> Region:
+        return Region(0, self._map_rows, self.content_size.width, max(1, self.content_size.height - self._map_rows))
+
+    @property
+    def selected(self) -> Cell | None:
+        """Return the cell under the cursor."""
+        return self._placed[self._cursor][2] if 0 <= self._cursor < len(self._placed) else None
+
+    def next_metric(self) -> None:
+        """Show another number in the healthy cells."""
+        self._metric = (self._metric + 1) % len(METRICS)
+        self._lay_out(whole=True)
+
+    def next_bad(self, by: int) -> bool:
+        """Move to the next cell that is not ok; say whether there is one."""
+        count = len(self._placed)
+        for distance in range(1, count + 1):
+            index = (self._cursor + by * distance) % count
+            if self._placed[index][2].rank:
+                self._cursor = index
+                self.refresh()
+                return True
+        return False
+
+    def action_move(self, right: int, down: int) -> None:
+        """Move the cursor by cells, or to the nearest cell of another line."""
+        if not self._placed:
+            return
+        y, x, _ = self._placed[self._cursor]
+        if right:
+            self._cursor = min(len(self._placed) - 1, max(0, self._cursor + right))
+        else:
+            rows = sorted({row for row, _, _ in self._placed if (row > y if down > 0 else row < y)})
+            if rows:
+                target = rows[0] if down > 0 else rows[-1]
+                in_row = [index for index, place in enumerate(self._placed) if place[0] == target]
+                self._cursor = min(in_row, key=lambda index: abs(self._placed[index][1] - x))
+        self.refresh()
+
+    def action_open(self) -> None:
+        """Open the node under the cursor."""
+        if self.selected is not None:
+            self.post_message(self.Opened(self.selected.node))
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor on the cell under the mouse; open its node on the second click."""
+        at = (event.y - self.gutter.top, event.x - self.gutter.left)
+        for index, (y, x, _) in enumerate(self._placed):
+            if (y, x) == at:
+                self._cursor = index
+                self.refresh()
+                if event.chain > 1:
+                    self.action_open()
+
+    def render_line(self, y: int) -> Strip:
+        """Return one line: of the map, or of the legend at the bottom."""
+        cells = self.content_size.width
+        if not self._shown_nodes:
+            lines = list(self._empty(cells))
+            return strip_of(self, lines[y], cells) if y < len(lines) else Strip.blank(cells, base_style(self))
+        if y >= self._map_rows:
+            legend = self._legend(cells)
+            place = y - self._map_rows - max(0, self.content_size.height - self._map_rows - len(legend))
+            return strip_of(self, legend[place] if 0 <= place < len(legend) else (), cells)
+        if y >= len(self._map.rows):
+            return Strip.blank(cells, base_style(self))
+        return self._row(y, cells)
+
+    def _row(self, y: int, cells: int) -> Strip:
+        spans: list[Span] = []
+        for item in self._map.rows[y].items:
+            spans.append(Span(item.glyph, item.mark) if isinstance(item, Cell) else item)
+        strip = strip_of(self, tuple(spans), cells)
+        if not self.has_focus or self.selected is None or self._placed[self._cursor][0] != y:
+            return strip
+        x = self._placed[self._cursor][1]
+        parts = list(strip.divide([x, x + 1, cells]))
+        return Strip.join([parts[0], parts[1].apply_style(Style(reverse=True, bold=True)), *parts[2:]])
+
+    def _legend(self, cells: int) -> list[Line]:
+        metric = METRICS[self._metric]
+        ramp = f"{RAMP} {metric.title} {metric.low:.0f}..{metric.high:.0f} {metric.unit}"
+        letters = [Span(f"  {letter} {word}", mark) for letter, word, mark in LEGEND]
+        here = self.selected.title if self.selected is not None and self.has_focus else ""
+        grain = line(Span(self._map.grain, DIM), Span(f"   {here}", INFO))
+        if self.content_size.height <= 8:
+            return [grain]
+        room = cells - width(ramp)
+        if sum(width(span.text) for span in letters) <= room:
+            return [line(), grain, line(Span(ramp, DIM), *letters)]
+        return [grain, line(Span(clip(ramp, cells), DIM)), line(*letters)]

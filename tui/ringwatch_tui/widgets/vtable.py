@@ -1,0 +1,169 @@
+"""A table that draws only the rows in sight and holds its selection by object, never by row number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from ringwatch_tui.themes import SELECTED
+from ringwatch_tui.views.lines import Column, Line, Row, Span, Table, columns_for, header_line, row_line
+from ringwatch_tui.widgets.paint import base_style, looks_of, marker, strip_of
+
+_MARGIN = 2
+
+
+class VTable(ScrollView, can_focus=True):
+    """Shows a ``Table``; posts what was selected and what was opened."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "move(1)", show=False),
+        Binding("k,up", "move(-1)", show=False),
+        Binding("g,home", "jump(0)", show=False),
+        Binding("G,end", "jump(-1)", show=False),
+        Binding("pagedown", "page(1)", show=False),
+        Binding("pageup", "page(-1)", show=False),
+        Binding("enter", "open", show=False),
+    ]
+
+    class Selected(Message):
+        """Another row is selected."""
+
+        def __init__(self, table: VTable, id: str) -> None:
+            super().__init__()
+            self.table = table
+            self.id = id
+
+        @property
+        def control(self) -> VTable:
+            """Return the table that posted this."""
+            return self.table
+
+    class Opened(Selected):
+        """A row was opened."""
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None, header: bool = True) -> None:
+        super().__init__(id=id, classes=classes)
+        self._table = Table(columns=(), rows=())
+        self._header = 1 if header else 0
+        self._selected = ""
+        self._columns: Sequence[Column] = ()
+
+    @property
+    def selected(self) -> str:
+        """Return the id of the selected object, empty when there is none."""
+        return self._selected
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """Return the rows shown."""
+        return self._table.rows
+
+    def show(self, table: Table, *, title: str | None = None, hint: str | None = None) -> bool:
+        """Show other rows; return whether the order of those there changed under the operator's hand."""
+        before = [row.id for row in self._table.rows]
+        if title is not None and self.border_title != title:
+            self.border_title = title
+        if hint is not None and self.border_subtitle != hint:
+            self.border_subtitle = hint
+        after = [row.id for row in table.rows]
+        if table.rows == self._table.rows and table.columns == self._table.columns and table.rows:
+            return False
+        lost = self._index()
+        self._table = table
+        if self._selected not in after:
+            self._selected = after[min(lost, len(after) - 1)] if after else ""
+            self.post_message(self.Selected(self, self._selected))
+        self._resize()
+        self.refresh()
+        return before != after and bool(before)
+
+    def select(self, id: str) -> None:
+        """Select an object if it is listed."""
+        if id != self._selected and any(row.id == id for row in self._table.rows):
+            self._selected = id
+            self._reveal()
+            self.refresh()
+            self.post_message(self.Selected(self, id))
+
+    def _index(self) -> int:
+        return next((index for index, row in enumerate(self._table.rows) if row.id == self._selected), 0)
+
+    def _resize(self) -> None:
+        cells = self.scrollable_content_region.width
+        self._columns = columns_for(self._table.columns, cells - _MARGIN)
+        self.virtual_size = Size(cells, len(self._table.rows) + self._header)
+
+    def on_resize(self) -> None:
+        """Choose the columns that fit."""
+        self._resize()
+        self.call_after_refresh(self._reveal)
+
+    def on_focus(self) -> None:
+        """Draw the selection as it is while keys come here."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Draw the selection as it is while keys go elsewhere."""
+        self.refresh()
+
+    def redraw(self) -> None:
+        """Draw again: looks have changed, values have not."""
+        self.refresh()
+
+    def _reveal(self) -> None:
+        row = self._index()
+        self.scroll_to_region(Region(0, row, 1, 1 + self._header), animate=False, force=True)
+
+    def action_move(self, by: int) -> None:
+        """Select the row so many further."""
+        self.action_jump(min(max(0, self._index() + by), max(0, len(self._table.rows) - 1)))
+
+    def action_jump(self, index: int) -> None:
+        """Select the row at this place; -1 is the last."""
+        if self._table.rows:
+            self.select(self._table.rows[index].id)
+
+    def action_page(self, by: int) -> None:
+        """Select the row a page further."""
+        self.action_move(by * max(1, self.scrollable_content_region.height - self._header - 1))
+
+    def action_open(self) -> None:
+        """Open the selected object."""
+        if self._selected:
+            self.post_message(self.Opened(self, self._selected))
+
+    def on_click(self, event: events.Click) -> None:
+        """Select the row under the mouse; open it on the second click."""
+        index = event.y - self.gutter.top - self._header + self.scroll_offset.y
+        if 0 <= index < len(self._table.rows):
+            self.select(self._table.rows[index].id)
+            if event.chain > 1:
+                self.action_open()
+
+    def render_line(self, y: int) -> Strip:
+        """Return one line of the viewport; the header stays."""
+        cells = self.scrollable_content_region.width
+        if not self._table.rows:
+            lines = list(self._table.empty(cells - _MARGIN))
+            return self._text(lines[y], cells) if y < len(lines) else Strip.blank(cells, base_style(self))
+        if y < self._header:
+            return self._text(header_line(self._columns), cells)
+        index = y - self._header + self.scroll_offset.y
+        if index >= len(self._table.rows):
+            return Strip.blank(cells, base_style(self))
+        row = self._table.rows[index]
+        chosen = row.id == self._selected
+        under = looks_of(self)[SELECTED] if chosen and self.has_focus else None
+        return self._text(row_line(row, self._columns), cells, chosen=chosen, under=under)
+
+    def _text(self, content: Line, cells: int, *, chosen: bool = False, under: Style | None = None) -> Strip:
+        start = Span(marker(chosen) + " " * (_MARGIN - 1), "strong" if chosen else "")
+        return strip_of(self, (start, *content), cells, under=under)
