@@ -15,7 +15,7 @@ from ringwatch_agent.journal import Journal
 from ringwatch_agent.persister import Persister
 from ringwatch_agent.sampler import Instant, Sampler
 from ringwatch_agent.sources.all import ALL, SourceContext
-from ringwatch_agent.sources.base import EventRecord, Reading
+from ringwatch_agent.sources.base import EventRecord, Reading, Source
 from ringwatch_agent.spool import Spool
 from ringwatch_agent.uplink import Uplink
 from ringwatch_proto import __version__, events
@@ -47,10 +47,7 @@ class Agent:
             tls=_tls(config),
             allow_plaintext=config.allow_plaintext,
         )
-        for entry in ALL:
-            if entry.name not in config.sources_off:
-                context = SourceContext(config=config, wake=partial(self._sampler.wake, entry.name))
-                self._sampler.add(entry.build(context))
+        self._sources = _build(config, self._sampler)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop`` is set; then send what is left, for a moment, and end."""
@@ -77,6 +74,16 @@ class Agent:
 
     async def _on_verb(self, request: pb.VerbRequest) -> pb.VerbResult:
         return pb.VerbResult(id=request.id, status=pb.VERB_STATUS_REFUSED, text="no verbs yet")
+
+
+def _build(config: AgentConfig, sampler: Sampler) -> dict[str, Source]:
+    built: dict[str, Source] = {}
+    for entry in ALL:
+        if entry.name not in config.sources_off:
+            wake = partial(sampler.wake, entry.name)
+            built[entry.name] = entry.build(SourceContext(config=config, wake=wake, built=built))
+            sampler.add(built[entry.name])
+    return built
 
 
 def _identity(config: AgentConfig) -> NodeIdentity:

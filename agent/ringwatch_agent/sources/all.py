@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,15 +10,18 @@ from ringwatch_agent.config import AgentConfig
 from ringwatch_agent.sources.base import Source
 from ringwatch_agent.sources.host import HostSource
 from ringwatch_agent.sources.kmsg import KmsgSource
+from ringwatch_agent.sources.nvml import NvmlSource
 from ringwatch_agent.sources.ports import PortsSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceContext:
-    """What a source may be built from. ``wake`` has it read at once, from any thread."""
+    """What a source may be built from. ``wake`` has it read at once, from any thread;
+    ``built`` are the sources above it in the table."""
 
     config: AgentConfig
     wake: Callable[[], None]
+    built: Mapping[str, Source]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +47,20 @@ def _kmsg(context: SourceContext) -> Source:
     return KmsgSource(Follower().match, path=context.config.kmsg, owned_pci=context.config.kmsg_pci)
 
 
+def _nvml(_: SourceContext) -> Source:
+    return NvmlSource()
+
+
+def _steps(context: SourceContext) -> Source:
+    from ringwatch_agent.sources.steps import StepsSource
+
+    return StepsSource(context.config.hook_socket, wake=context.wake, proc=context.config.proc)
+
+
 ALL: Final[tuple[SourceEntry, ...]] = (
+    SourceEntry(name="nvml", help="GPUs through NVML, in a process of its own", build=_nvml),
     SourceEntry(name="host", help="CPU, memory, pressure and load of this machine", build=_host),
     SourceEntry(name="ports", help="network ports: state, traffic, errors, egress queue", build=_ports),
     SourceEntry(name="kmsg", help="kernel log: Xid, SXid, bus loss, OOM and other faults", build=_kmsg),
+    SourceEntry(name="steps", help="training steps, from processes that join by the hook", build=_steps),
 )
