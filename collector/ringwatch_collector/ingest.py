@@ -30,6 +30,8 @@ from ringwatch_collector.validate import BadMessage, Schema, check_batch, check_
 from ringwatch_proto.v1 import telemetry_pb2 as wire
 
 _LOG: Final = logging.getLogger("ringwatch.collector.ingest")
+# How long a stream that ends may take to send its last acknowledgement or refusal.
+_LAST_WORDS_S: Final = 1.0
 _SERVICE: Final = "ringwatch.v1.Telemetry"
 
 
@@ -124,9 +126,8 @@ class TelemetryService:
         writer = asyncio.create_task(_write_all(stream.outbox, context))
         try:
             await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
-            if stream.outbox.refused and not writer.done():
-                # Give the reason a moment to get out; a client that reads nothing does not keep us.
-                await asyncio.wait({writer}, timeout=1.0)
+            if not writer.done():
+                await self._say_last_words(stream, writer)
         finally:
             self._streams -= 1
             self._close(stream)
@@ -134,13 +135,22 @@ class TelemetryService:
                 task.cancel()
             await asyncio.gather(reader, writer, return_exceptions=True)
 
+    async def _say_last_words(self, stream: Stream, writer: asyncio.Task[None]) -> None:
+        """Send what is still to be said; a client that reads nothing does not keep us."""
+        waiting = [durable for _, durable in stream.pending if durable is not None]
+        if waiting and not stream.outbox.ended:
+            await asyncio.wait(waiting, timeout=_LAST_WORDS_S)
+            stream.settle()
+        stream.outbox.end()
+        await asyncio.wait({writer}, timeout=_LAST_WORDS_S)
+
     def _close(self, stream: Stream) -> None:
         if stream.hello is not None and self._sessions.close(stream.hello.node, stream.outbox):
             self._fleet.connected(stream.hello.node, connected=False)
 
     async def _read_all(self, stream: Stream, context: Context) -> None:
         pace = Pace(self._config.stream_messages_per_s, self._config.stream_burst, self._clock.monotonic_s)
-        while not stream.outbox.refused:
+        while not stream.outbox.ended:
             data = await self._read(stream, context)
             if data is None:
                 return
@@ -267,7 +277,5 @@ def _settler(stream: Stream) -> Callable[[asyncio.Future[None]], None]:
 
 
 async def _write_all(outbox: Outbox, context: Context) -> None:
-    last = False
-    while not last:
-        message, last = await outbox.next()
+    while (message := await outbox.next()) is not None:
         await context.write(message)

@@ -19,11 +19,11 @@ class Outbox:
         self._acknowledged = 0
         self._ack_waits = False
         self._filled = asyncio.Event()
-        self._refusal: wire.Refusal | None = None
+        self.ended = False
 
     def put(self, message: wire.CollectorMessage) -> bool:
         """Queue a message; return False when the other end has not read for too long."""
-        if len(self._messages) >= _MOST_QUEUED or self._refusal is not None:
+        if len(self._messages) >= _MOST_QUEUED or self.ended:
             return False
         self._messages.append(message)
         self._filled.set()
@@ -36,26 +36,27 @@ class Outbox:
         self._filled.set()
 
     def refuse(self, reason: str, retry_after_s: float = 0.0) -> None:
-        """End the stream after what is queued; the first reason stands."""
-        if self._refusal is None:
-            self._refusal = wire.Refusal(reason=reason, retry_after_s=retry_after_s)
+        """End the stream with a reason after what is queued; the first reason stands."""
+        if not self.ended:
+            refusal = wire.Refusal(reason=reason, retry_after_s=retry_after_s)
+            self._messages.append(wire.CollectorMessage(refusal=refusal))
+        self.end()
+
+    def end(self) -> None:
+        """End the stream after what is queued."""
+        self.ended = True
         self._filled.set()
 
-    @property
-    def refused(self) -> bool:
-        """Return whether the stream is about to end."""
-        return self._refusal is not None
-
-    async def next(self) -> tuple[wire.CollectorMessage, bool]:
-        """Return the next message and whether it is the last one."""
+    async def next(self) -> wire.CollectorMessage | None:
+        """Return the next message, None after the last."""
         while True:
             if self._ack_waits:
                 self._ack_waits = False
-                return wire.CollectorMessage(ack=wire.Ack(sequence=self._acknowledged)), False
+                return wire.CollectorMessage(ack=wire.Ack(sequence=self._acknowledged))
             if self._messages:
-                return self._messages.popleft(), False
-            if self._refusal is not None:
-                return wire.CollectorMessage(refusal=self._refusal), True
+                return self._messages.popleft()
+            if self.ended:
+                return None
             self._filled.clear()
             await self._filled.wait()
 

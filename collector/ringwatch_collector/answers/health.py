@@ -35,5 +35,6 @@ def completeness(view: FleetView, silent_s: float) -> float:
 
 
 def nodes_reporting(view: FleetView, silent_s: float) -> int:
-    """Return how many nodes were heard lately."""
-    return int(np.count_nonzero(view.now_s - view.nodes.last_batch_s <= silent_s))
+    """Return how many nodes were heard lately, by this collector."""
+    heard_s = view.nodes.last_batch_s
+    return int(np.count_nonzero((view.now_s - heard_s <= silent_s) & (heard_s >= view.started_s)))

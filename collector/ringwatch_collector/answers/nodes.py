@@ -76,10 +76,10 @@ class NodeAnswers:
         view, index = self._view, node.index
         if view.nodes.drained[index]:
             return "drained", "taken out of service by its label"
+        if node.hello is None and view.now_s - view.started_s < self._silent_s:
+            return "unknown", "not heard since the collector started"
         if self.is_silent(index):
             heard = np.isfinite(self._age_s[index])
-            if heard and view.now_s - view.started_s < self._silent_s:
-                return "unknown", "the collector has just started"
             return "silent", f"no reading for {self._age_s[index]:.0f} s" if heard else "never heard"
         incidents = self._standing.of_node(node.name)
         words = [word_of(incident) for incident in incidents]
