@@ -15,7 +15,6 @@ import numpy as np
 from ringwatch_collector.detectors.robust import (
     CUSUM_K,
     Array,
-    block_means,
     cusum,
     cusum_threshold,
     sigma_of,
@@ -56,11 +55,6 @@ class Alarm:
 def block_size(typical_step_s: float) -> int:
     """Return how many steps make one block."""
     return int(np.clip(np.ceil(BLOCK_S / max(typical_step_s, 1e-3)), 1, LARGEST_BLOCK))
-
-
-def blocks_of(values: Array, size: int) -> Array:
-    """Return block means of a (T, C) or (T,) series, newest last."""
-    return block_means(values, size)
 
 
 def alarms(scores: Scores, least_effect: float, streams: int) -> list[Alarm]:

@@ -7,14 +7,17 @@ from typing import Final
 
 import numpy as np
 
+from ringwatch_collector.detectors.compute_ratio import log_ratio
 from ringwatch_collector.detectors.confidence import DIRECT, READING, agreed
 from ringwatch_collector.detectors.held import Held, held_rank
 from ringwatch_collector.detectors.pace import Pace, pace_of
-from ringwatch_collector.detectors.persistent import Alarm, alarms, block_size, blocks_of, scored
-from ringwatch_collector.detectors.places import gpus_held, node_name, rank_subject, seconds
+from ringwatch_collector.detectors.persistent import Alarm, alarms, block_size, scored
+from ringwatch_collector.detectors.places import gpus_held, rank_subject, seconds
+from ringwatch_collector.detectors.robust import block_means
 from ringwatch_collector.detectors.straggler_causes import UNEXPLAINED, Cause, cause_of
 from ringwatch_collector.detectors.waits import LEAST_SKEW_S, Waits, waits_of
-from ringwatch_collector.detectors.window import Array, Window, peer_groups, working_windows
+from ringwatch_collector.detectors.whole_node import by_node
+from ringwatch_collector.detectors.window import Window, working_windows
 from ringwatch_collector.view import FleetView
 from ringwatch_proto.records import Bearing, Evidence, Finding, IncidentKind, Severity, Subject, Why
 
@@ -66,7 +69,7 @@ class ComputeStraggler:
             pace = pace_of(window)
             if window.rows.size >= LEAST_STEPS and pace.slower_than(LEAST_SLOWER, unknown=True):
                 cases = _cases(window, view.now_s)
-                findings += _by_node([_finding(view, window, pace, case) for case in cases], view, window)
+                findings += by_node([_finding(view, window, pace, case) for case in cases], view, window)
         return findings
 
 
@@ -82,37 +85,15 @@ def _cases(window: Window, now_s: float) -> list[_Case]:
 def _compared(window: Window) -> list[_Case]:
     """Return the ranks that stay slower than their peers and for whom the others wait."""
     size = block_size(window.typical_step_s)
-    log_ratio = _log_ratio(window, size)
-    ended_s = blocks_of(window.ended_s, size)
-    raised = alarms(scored(log_ratio, ended_s, size, SIGMA_FLOOR), LEAST_EFFECT, window.columns.size)
+    ratio = log_ratio(window, size)
+    ended_s = block_means(window.ended_s, size)
+    raised = alarms(scored(ratio, ended_s, size, SIGMA_FLOOR), LEAST_EFFECT, window.columns.size)
     if not raised:
         return []
     recent = window.recent(RECENT_S, LEAST_STEPS)
     waits = waits_of(window, recent)
     cases = (_case(window, recent, waits, alarm) for alarm in raised)
     return [case for case in cases if case is not None]
-
-
-def _log_ratio(window: Window, size: int) -> Array:
-    """Return (B, C) log of own work over the peers' median, less what was so while healthy."""
-    work = np.log(np.maximum(blocks_of(_adjusted(window), size), 1e-6))
-    usual = np.log(np.maximum(np.asarray(window.job.reference_compute_s, np.float64)[window.columns], 1e-6))
-    residual = np.zeros_like(work)
-    for group in peer_groups(window.job, window.columns):
-        residual[:, group] = work[:, group] - np.median(work[:, group], axis=1, keepdims=True)
-        if np.isfinite(usual[group]).all():
-            residual[:, group] -= usual[group] - np.median(usual[group])
-    return residual
-
-
-def _adjusted(window: Window) -> Array:
-    """Return own work, divided by what the job said it had to do, where it said so."""
-    for said in (window.job.work, window.job.tokens):
-        if said is not None:
-            amount = np.asarray(said, np.float64)[np.ix_(window.rows, window.columns)]
-            if np.isfinite(amount).all() and (amount > 0).all():
-                return np.asarray(window.compute_s / (amount / amount.mean()))
-    return window.compute_s
 
 
 def _case(window: Window, recent: slice, waits: Waits, alarm: Alarm) -> _Case | None:
@@ -238,29 +219,4 @@ def _why(case: _Case) -> Why:
             "late_s": LEAST_SKEW_S,
             "job_slower_ratio": LEAST_SLOWER,
         },
-    )
-
-
-def _by_node(findings: list[Finding], view: FleetView, window: Window) -> list[Finding]:
-    """Put the findings of a node together when all its ranks, at least two, are slow for the same."""
-    kept: list[Finding] = []
-    nodes = np.asarray(window.job.node_of)[window.columns]
-    for node in dict.fromkeys(finding.culprit.node for finding in findings):
-        here = [finding for finding in findings if finding.culprit.node == node]
-        ranks = int(np.count_nonzero([node_name(view, at) == node for at in nodes.tolist()]))
-        same = len({finding.cause for finding in here}) == 1
-        kept += [_whole_node(here)] if node and len(here) == ranks >= 2 and same else here
-    return kept
-
-
-def _whole_node(here: list[Finding]) -> Finding:
-    worst = max(here, key=lambda finding: finding.confidence)
-    node = worst.culprit.node
-    return replace(
-        worst,
-        culprit=Subject(kind="node", node=node, job=worst.culprit.job),
-        onset_s=min(finding.onset_s for finding in here),
-        summary=f"{worst.culprit.job} waits for all {len(here)} of its ranks on {node}: {worst.summary}",
-        victims=tuple(dict.fromkeys(victim for finding in here for victim in finding.victims)),
-        evidence=tuple(evidence for finding in here for evidence in finding.evidence)[:12],
     )

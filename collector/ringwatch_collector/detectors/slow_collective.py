@@ -1,0 +1,181 @@
+"""Slow collective and slow link: transfers take longer than they did while no rank is late. No straggler."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from ringwatch_collector.detectors.confidence import DIRECT, HINT, READING, agreed
+from ringwatch_collector.detectors.flows import SlowLink, slow_link
+from ringwatch_collector.detectors.held import held_rank
+from ringwatch_collector.detectors.pace import Pace, pace_of
+from ringwatch_collector.detectors.places import gpus_held, nobody_in, percent, seconds
+from ringwatch_collector.detectors.transfer_rise import LEAST_RATIO, RECENT_S, Rise, rises_of
+from ringwatch_collector.detectors.waits import waits_of
+from ringwatch_collector.detectors.window import Window, working_windows
+from ringwatch_collector.view import FleetView, JobView
+from ringwatch_proto.records import (
+    Bearing,
+    Evidence,
+    Finding,
+    IncidentKind,
+    RuledOut,
+    Severity,
+    Subject,
+    Verdict,
+    Why,
+)
+
+LEAST_STEPS: Final = 12
+# With a link that the flows name a smaller rise is believed than without.
+NAMED_RATIO, NAMED_S = LEAST_RATIO, 4.0
+UNNAMED_RATIO, UNNAMED_S = 2.0, 10.0
+LEAST_SLOWER: Final = 1.05
+CRITICAL_SLOWER: Final = 1.2
+# Lateness that makes up more than this share of the rise means that somebody is late.
+LATE_SHARE: Final = 0.5
+HELD_SHARE: Final = 0.05
+# Ranks that wait for a CPU this often measure the host, not the network.
+BUSY_HOSTS: Final = 0.2
+
+
+class SlowCollective:
+    """Compares the least duration in each group with what it was, then asks the flows which link."""
+
+    @property
+    def name(self) -> str:
+        """Stable name."""
+        return "network.slow_collective"
+
+    def look(self, view: FleetView) -> list[Finding]:
+        """Return one finding a job whose transfers became slow: with the link, or without a culprit."""
+        found = (_of_job(view, window) for window in working_windows(view))
+        return [finding for finding in found if finding is not None]
+
+
+def _of_job(view: FleetView, window: Window) -> Finding | None:
+    pace = pace_of(window)
+    if window.rows.size < LEAST_STEPS or not pace.slower_than(LEAST_SLOWER, unknown=False):
+        return None
+    if held_rank(window.job, view.now_s, HELD_SHARE) is not None:
+        return None  # a process that is held stops inside collectives too
+    rises = rises_of(window)
+    if not rises or _somebody_late(window, rises):
+        return None
+    link = slow_link(view, window.job)
+    rises = [rise for rise in rises if _lasts(window, rise, named=link is not None)]
+    if not rises:
+        return None
+    if link is None:
+        return None if _busy_hosts(view, window.job) else _unplaced(view, window, pace, rises)
+    return _placed(view, window, pace, rises, link)
+
+
+def _lasts(window: Window, rise: Rise, *, named: bool) -> bool:
+    ratio, least_s = (NAMED_RATIO, NAMED_S) if named else (UNNAMED_RATIO, UNNAMED_S)
+    return rise.ratio >= ratio and float(window.ended_s[-1]) - rise.onset_s >= least_s
+
+
+def _somebody_late(window: Window, rises: list[Rise]) -> bool:
+    """Tell whether one rank's lateness, rather than the transfer, is what grew."""
+    waits = waits_of(window, window.recent(RECENT_S, LEAST_STEPS))
+    late_s = float(waits.late_s.mean(axis=0).max(initial=0.0))
+    return late_s > LATE_SHARE * max(rise.now_s - rise.usual_s for rise in rises)
+
+
+def _busy_hosts(view: FleetView, job: JobView) -> bool:
+    fresh = view.now_s - job.states.received_s <= 2 * RECENT_S
+    waited = job.states.runqueue_share[fresh]
+    waited = waited[np.isfinite(waited)]
+    return waited.size > 0 and float(np.median(waited)) > BUSY_HOSTS
+
+
+def _placed(view: FleetView, window: Window, pace: Pace, rises: list[Rise], link: SlowLink) -> Finding:
+    job, worst = window.job, max(rises, key=lambda rise: rise.ratio)
+    culprit = Subject(
+        kind="link", node=link.culprit.node, device=link.culprit.device, peer=link.culprit.peer, job=job.job
+    )
+    return Finding(
+        kind=IncidentKind.SLOW_LINK,
+        detector="network.slow_collective",
+        culprit=culprit,
+        cause="slow_link",
+        verdict=Verdict.NETWORK,
+        severity=Severity.CRITICAL if pace.ratio >= CRITICAL_SLOWER else Severity.WARNING,
+        confidence=agreed(READING, DIRECT) if link.sure_end else agreed(READING, READING),
+        onset_s=worst.onset_s,
+        summary=f"{job.job}: collectives take {worst.ratio:.1f} times as long; the link {culprit} is slow",
+        evidence=(*_evidence(view, window, pace, rises), *link.evidence),
+        ruled_out=_ruled_out(window, rises),
+        unsure=link.unsure,
+        why=_why(worst, link.inputs, NAMED_RATIO, NAMED_S),
+        gpus_held=gpus_held(job.ranks.size, pace.usual_s, pace.now_s),
+        victims=(Subject(kind="job", job=job.job),),
+    )
+
+
+def _unplaced(view: FleetView, window: Window, pace: Pace, rises: list[Rise]) -> Finding:
+    job, worst = window.job, max(rises, key=lambda rise: rise.ratio)
+    names = ", ".join(rise.communicator for rise in rises[:5])
+    return Finding(
+        kind=IncidentKind.SLOW_COLLECTIVE,
+        detector="network.slow_collective",
+        culprit=nobody_in(job),
+        cause="cannot_tell",
+        verdict=Verdict.CANNOT_TELL,
+        severity=Severity.WARNING,
+        confidence=agreed(READING, HINT),
+        onset_s=worst.onset_s,
+        summary=f"{job.job}: collectives take {worst.ratio:.1f} times as long; no rank is late, and no "
+        "reading says which link",
+        evidence=_evidence(view, window, pace, rises),
+        ruled_out=_ruled_out(window, rises),
+        unsure=(f"which link or switch of the groups {names}: no flow or port stands out",),
+        why=_why(worst, {}, UNNAMED_RATIO, UNNAMED_S),
+        gpus_held=gpus_held(job.ranks.size, pace.usual_s, pace.now_s),
+        victims=(Subject(kind="job", job=job.job),),
+    )
+
+
+def _evidence(view: FleetView, window: Window, pace: Pace, rises: list[Rise]) -> tuple[Evidence, ...]:
+    groups = {slot.communicator for slot in window.job.slots}
+    worst = max(rises, key=lambda rise: rise.ratio)
+    text = (
+        f"the transfer (least duration in the group) of {worst.communicator} takes "
+        f"{seconds(worst.now_s)} a step, usually {seconds(worst.usual_s)}; {len(rises)} of {len(groups)} "
+        "groups are slow"
+    )
+    step = f"a step of {window.job.job} takes {seconds(pace.now_s)}, usually {seconds(pace.usual_s)}"
+    return (
+        Evidence(at_s=worst.onset_s, bearing=Bearing.SUPPORTS, text=text, source="collectives"),
+        Evidence(at_s=view.now_s, bearing=Bearing.CHANGE, text=step, source="steps"),
+    )
+
+
+def _ruled_out(window: Window, rises: list[Rise]) -> tuple[RuledOut, ...]:
+    recent = window.recent(RECENT_S, LEAST_STEPS)
+    waits = waits_of(window, recent)
+    late_s = float(waits.late_s.mean(axis=0).max(initial=0.0))
+    grew_s = max(rise.now_s - rise.usual_s for rise in rises)
+    share = late_s / grew_s if grew_s > 0 else float("nan")
+    return (
+        RuledOut(
+            cause="a late rank",
+            reason=f"the latest rank is late by {seconds(late_s)}, {percent(share)} of the rise of "
+            f"{seconds(grew_s)}",
+        ),
+        RuledOut(
+            cause="a held process", reason=f"no rank was stopped or throttled over {percent(HELD_SHARE)}"
+        ),
+    )
+
+
+def _why(rise: Rise, inputs: dict[str, float], ratio: float, least_s: float) -> Why:
+    return Why(
+        rule="the least duration of a group stays above its frozen reference while nobody is late; the "
+        "link is the one whose flows deliver far below the others' and below their own with data waiting",
+        source="transfer as in ByteDance's what-if analysis (OSDI 2025); rows and columns as in C4",
+        inputs={"transfer_ratio": rise.ratio, "transfer_s": rise.now_s, "cusum": rise.total, **inputs},
+        thresholds={"transfer_ratio": ratio, "lasting_s": least_s, "late_share": LATE_SHARE},
+    )

@@ -1,0 +1,78 @@
+"""Groups whose transfers take longer than they did while healthy. Says neither who nor which link."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ringwatch_collector.detectors.persistent import block_size
+from ringwatch_collector.detectors.robust import CUSUM_H_LEAST, Array, block_means, cusum, step_noise
+from ringwatch_collector.detectors.waits import transfers_of
+from ringwatch_collector.detectors.window import Window
+
+RECENT_S: Final = 5.0
+LEAST_RATIO: Final = 1.3
+SIGMA_FLOOR: Final = 0.05
+LEAST_BLOCKS: Final = 4
+# A collective that fewer steps than this show whole says nothing of its group.
+KNOWN_SHARE: Final = 0.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rise:
+    """Transfers of one communicator that stay above their reference."""
+
+    communicator: str
+    ratio: float
+    now_s: float
+    usual_s: float
+    onset_s: float
+    total: float
+
+
+def rises_of(window: Window) -> list[Rise]:
+    """Return the groups whose transfer stays above the reference, by effect, persistence and CUSUM."""
+    transfers = transfers_of(window, slice(0, window.rows.size))
+    usual = np.asarray(window.job.reference_transfer_s, np.float64)[: transfers.shape[1]]
+    found = []
+    for name, slots in _groups(window):
+        known = [at for at in slots if usual[at] > 0 and np.isfinite(transfers[:, at]).mean() > KNOWN_SHARE]
+        if known:
+            rise = _rise(window, name, transfers[:, known].sum(axis=1), float(usual[known].sum()))
+            found += [rise] if rise is not None else []
+    return found
+
+
+def _groups(window: Window) -> Iterator[tuple[str, list[int]]]:
+    """Yield (name, slots) of each group; groups of one name and other ranks are apart."""
+    groups: dict[tuple[str, bytes], list[int]] = {}
+    for at, slot in enumerate(window.job.slots):
+        groups.setdefault((slot.communicator, np.asarray(slot.members).tobytes()), []).append(at)
+    for (name, _), slots in groups.items():
+        yield name, slots
+
+
+def _rise(window: Window, name: str, transfer_s: Array, usual_s: float) -> Rise | None:
+    known = np.flatnonzero(np.isfinite(transfer_s))
+    size = block_size(window.typical_step_s)
+    if known.size < LEAST_BLOCKS * size:
+        return None
+    log_ratio = np.log(np.maximum(block_means(transfer_s[known], size), 1e-9) / usual_s)
+    # One change of level does not move the noise of the differences: no share of the fault is noise.
+    sigma = step_noise(log_ratio, SIGMA_FLOOR)
+    sums, began = cusum((log_ratio / sigma)[:, None])
+    ended_s = block_means(window.ended_s[known], size)
+    ratio = float(np.exp(np.median(log_ratio[ended_s >= ended_s[-1] - RECENT_S])))
+    if sums[0] <= CUSUM_H_LEAST or ratio < LEAST_RATIO:
+        return None
+    return Rise(
+        communicator=name,
+        ratio=ratio,
+        now_s=ratio * usual_s,
+        usual_s=usual_s,
+        onset_s=float(ended_s[max(0, min(int(began[0]), ended_s.size) - 1)]),
+        total=float(sums[0]),
+    )
