@@ -59,7 +59,9 @@ def hello(
             )
             for at in range(ranks)
         ],
-        communicators=[wire.Communicator(index=0, job=job, name="dp", ranks=communicator_ranks)] if ranks else [],
+        communicators=[wire.Communicator(index=0, job=job, name="dp", ranks=communicator_ranks)]
+        if ranks
+        else [],
     )
 
 

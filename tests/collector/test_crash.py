@@ -25,7 +25,16 @@ from ringwatch_proto.v1 import query_pb2, query_pb2_grpc
 @contextmanager
 def process(folder: Path, listen: str = "127.0.0.1:0") -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run ``python -m ringwatch_collector run`` and yield it with its address."""
-    command = [sys.executable, "-m", "ringwatch_collector", "run", "--listen", listen, "--data-dir", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "ringwatch_collector",
+        "run",
+        "--listen",
+        listen,
+        "--data-dir",
+        str(folder),
+    ]
     with (folder / "log").open("a") as log:
         running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
@@ -68,7 +77,8 @@ async def test_kill_9_under_load_loses_no_acknowledged_event_and_doubles_none(tm
     for life in range(3):
         with process(tmp_path) as (running, address):
             sending = [
-                asyncio.create_task(_send_until_killed(address, spool, acknowledged, most)) for spool in spools
+                asyncio.create_task(_send_until_killed(address, spool, acknowledged, most))
+                for spool in spools
             ]
             await asyncio.sleep(0.15 + 0.1 * life)
             running.send_signal(signal.SIGKILL)
@@ -125,7 +135,16 @@ async def test_a_second_collector_on_the_same_folder_is_refused(tmp_path: Path) 
     with process(tmp_path):
         other = await asyncio.to_thread(
             subprocess.run,
-            [sys.executable, "-m", "ringwatch_collector", "run", "--listen", "127.0.0.1:0", "--data-dir", tmp_path],
+            [
+                sys.executable,
+                "-m",
+                "ringwatch_collector",
+                "run",
+                "--listen",
+                "127.0.0.1:0",
+                "--data-dir",
+                tmp_path,
+            ],
             capture_output=True,
             text=True,
             check=False,

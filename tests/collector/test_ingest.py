@@ -179,7 +179,9 @@ async def test_a_batch_that_means_nothing_ends_its_stream(rig: Rig, message: wir
     assert rig.collector.counters.refused[reason] == 1
 
 
-_SHAPE = wire.Block(table=wire.TABLE_GPU, rows=3, columns=len(GPU_SIGNALS), values=b"\0" * 12 * len(GPU_SIGNALS))
+_SHAPE = wire.Block(
+    table=wire.TABLE_GPU, rows=3, columns=len(GPU_SIGNALS), values=b"\0" * 12 * len(GPU_SIGNALS)
+)
 _LENGTH = wire.Block(table=wire.TABLE_GPU, rows=2, columns=len(GPU_SIGNALS), values=b"\0" * 7)
 _HUGE = wire.Block(table=wire.TABLE_GPU, rows=2**32 - 1, columns=2**32 - 1, values=b"")
 

@@ -20,6 +20,10 @@ Records = NDArray[np.void]
 
 # No honest step or collective lasts longer: 115 days.
 _LARGEST_S: Final = 1e7
+# Squared sequence lengths of a large batch add up to 1e14.
+_LARGEST_WORK: Final = 1e18
+# Steps that a fast job may go on while its node is not heard, before its number looks wrong.
+_FARTHEST: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +161,7 @@ class Job:
         values: dict[str, NDArray[np.generic]] = {
             name: _possible(records[name]) for name in ("step_s", "data_s", "compute_s", "pause_s")
         }
+        values |= {name: _possible(records[name], _LARGEST_WORK) for name in ("tokens", "work")}
         values["ended_s"] = records["ended_wall_ns"] / 1e9 + correction_s
         values["flags"] = records["flags"].astype(np.int64)
         self.window.put_steps(rows, columns, values)
@@ -195,7 +200,7 @@ class Job:
         window = self.window
         far = np.zeros(steps.size, np.bool_)
         if window.base >= 0:
-            far = steps > np.uint64(window.top + window.length)
+            far = steps > np.uint64(window.top + max(window.length, _FARTHEST))
             far |= steps < np.uint64(window.base)
             if far.any() and live and self._most_astray(columns, far):
                 window.clear()
@@ -280,6 +285,8 @@ class Job:
             collective_start_s=window.collective_start_s(slots, ranks),
             collective_s=window.collective_s(slots, ranks),
             states=self.states.view(ranks),
+            tokens=window.values("tokens", ranks),
+            work=window.values("work", ranks),
             reference_steps=reference.steps,
             reference_step_s=reference.step_s,
             reference_compute_s=reference.compute_s,
@@ -289,7 +296,7 @@ class Job:
         )
 
 
-def _possible(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the values with NaN for what no clock can have measured."""
+def _possible(values: NDArray[np.float32], most: float = _LARGEST_S) -> NDArray[np.float32]:
+    """Return the values with NaN for what cannot have been measured."""
     with np.errstate(invalid="ignore"):
-        return np.where((values >= 0) & (values <= _LARGEST_S), values, np.float32(np.nan))
+        return np.where((values >= 0) & (values <= most), values, np.float32(np.nan))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ringwatch_collector.view import Floats, Ints, Seconds
 
-_STEP_FIELDS: Final = ("step_s", "data_s", "compute_s", "pause_s")
+_STEP_FIELDS: Final = ("step_s", "data_s", "compute_s", "pause_s", "tokens", "work")
 _MIN_STEPS: Final = 32
 
 
@@ -110,14 +110,14 @@ class StepWindow:
         if step - self.base >= room:
             if step - self.top >= self.length:
                 self.clear()
-                self.base = self.top = step
+                self.base, self.top = step - self.length + 1, step
                 return
             self._move(step - self.length + 1 - self.base)
         self.top = max(self.top, step)
 
     def _move(self, by: int) -> None:
         for array in self._arrays():
-            array[:-by] = array[by:].copy()
+            array[:-by] = array[by:]
             array[-by:] = 0 if array is self._flags else np.nan
         self.base += by
 
