@@ -31,7 +31,7 @@ from ringwatch_tui.session import Clocks, Session
 from ringwatch_tui.state import events
 from ringwatch_tui.state.reducer import ConsoleState, held_back
 from ringwatch_tui.views.header import Operator
-from ringwatch_tui.views.lines import DIM, Build, Span, line
+from ringwatch_tui.views.lines import DIM, Build, Line, Span, line
 from ringwatch_tui.widgets.paint import ASCII_CLASS
 
 _DRAW_S = 0.5
@@ -51,7 +51,7 @@ class Ringwatch(App[None]):
     CSS_PATH = "console.tcss"
     ENABLE_COMMAND_PALETTE = True
     COMMANDS = {ActionProvider, ObjectProvider}  # noqa: RUF012 - Textual declares it so
-    MODES: ClassVar[dict[str, str | Callable[[], Screen[object]]]] = {
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {
         "overview": Overview,
         "jobs": Jobs,
         "nodes": Nodes,
@@ -118,7 +118,7 @@ class Ringwatch(App[None]):
     @property
     def top(self) -> RingScreen | None:
         """Return the uppermost screen that is not a dialog."""
-        screens = [each for each in self.screen_stack if isinstance(each, RingScreen) and each.is_mounted]
+        screens = [each for each in self.screen_stack if isinstance(each, RingScreen) and each.ready]
         return screens[-1] if screens else None
 
     def on_arrived(self, event: Arrived) -> None:
@@ -148,7 +148,9 @@ class Ringwatch(App[None]):
         if top is None:
             return
         if not actions.allowed(action, self._role):
-            self.session.say(f"{action.title} needs the role {action.role}; this console is {self._role}", "warn")
+            self.session.say(
+                f"{action.title} needs the role {action.role}; this console is {self._role}", "warn"
+            )
         elif action.changes and self.session.state.frozen:
             self.session.say(f"{action.title}: not while disconnected", "warn")
         elif name in operations.INCIDENT_OPERATIONS or name in operations.RUN_OPERATIONS:
@@ -198,7 +200,9 @@ class Ringwatch(App[None]):
 
     @work
     async def _go_to(self) -> None:
-        told: Build = lambda _cells: [line(Span("an incident, a job, a node or a run, by any part of its name", DIM))]
+        def told(_cells: int) -> list[Line]:
+            return [line(Span("an incident, a job, a node or a run, by any part of its name", DIM))]
+
         words = await self.text("Go to", told, placeholder="I-3   llm-70b   n011")
         found = best(self.session.state, words, 1) if words else []
         if found:
@@ -222,7 +226,13 @@ class Ringwatch(App[None]):
         self.draw()
 
     async def text(
-        self, title: str, build: Build, *, placeholder: str = "", expected: str | None = None, required: bool = False
+        self,
+        title: str,
+        build: Build,
+        *,
+        placeholder: str = "",
+        expected: str | None = None,
+        required: bool = False,
     ) -> str | None:
         """Ask for a text; None when the operator turned away."""
         return await self.push_screen_wait(

@@ -18,13 +18,21 @@ _HITS = 20
 class Palette(Protocol):
     """What the palette needs of the app."""
 
-    def palette_actions(self) -> tuple[Action, ...]: ...
+    def palette_actions(self) -> tuple[Action, ...]:
+        """Return what can be done on the screen below."""
+        ...
 
-    def palette_state(self) -> ConsoleState: ...
+    def palette_state(self) -> ConsoleState:
+        """Return the state whose objects are found."""
+        ...
 
-    def wish(self, action: str) -> None: ...
+    def wish(self, action: str) -> None:
+        """Do an action."""
+        ...
 
-    def open_object(self, kind: str, id: str) -> None: ...
+    def open_object(self, kind: str, id: str) -> None:
+        """Show an object."""
+        ...
 
 
 class ActionProvider(Provider):
@@ -99,4 +107,6 @@ class ObjectProvider(Provider):
         matcher = self.matcher(query)
         for rank, named in enumerate(best(self._palette.palette_state(), query)):
             text = clean(named.text)
-            yield Hit(0.9 - rank * 0.01, matcher.highlight(text), self._open(named), help=f"open this {named.kind}")
+            yield Hit(
+                0.9 - rank * 0.01, matcher.highlight(text), self._open(named), help=f"open this {named.kind}"
+            )

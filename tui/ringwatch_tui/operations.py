@@ -17,10 +17,20 @@ class Ask(Protocol):
     """Puts a question to the operator; None means that there was no answer."""
 
     async def text(
-        self, title: str, build: Build, *, placeholder: str = "", expected: str | None = None, required: bool = False
-    ) -> str | None: ...
+        self,
+        title: str,
+        build: Build,
+        *,
+        placeholder: str = "",
+        expected: str | None = None,
+        required: bool = False,
+    ) -> str | None:
+        """Ask for a text."""
+        ...
 
-    async def choice(self, title: str, build: Build, options: Sequence[tuple[str, str]]) -> str | None: ...
+    async def choice(self, title: str, build: Build, options: Sequence[tuple[str, str]]) -> str | None:
+        """Ask for one of several things."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +73,9 @@ async def own(desk: Desk, incident: Incident) -> None:
 
 async def note(desk: Desk, incident: Incident) -> None:
     """Write a note."""
-    text = await desk.ask.text(f"Note on {incident.id}", _about(incident), placeholder="what others should know", required=True)
+    text = await desk.ask.text(
+        f"Note on {incident.id}", _about(incident), placeholder="what others should know", required=True
+    )
     if text is not None:
         await desk.session.act(incident.id, "note", desk.user, text)
 
@@ -104,9 +116,11 @@ async def runbook(desk: Desk, incident: Incident) -> None:
         head = paragraph(f"{incident.id}  {incident.summary}", cells, STRONG)
         lead = "Starting a run only reads. Each step that changes anything waits for your approval."
         out = [*head, BLANK, *paragraph(lead, cells, DIM), BLANK]
-        return out + (book_lines(first, cells) + [BLANK] if first is not None else [])
+        return [*out, *book_lines(first, cells), BLANK] if first is not None else out
 
-    options = [(id, f"start {id}" + (f"  {books[id].title}" if id in books else "")) for id in incident.runbooks]
+    options = [
+        (id, f"start {id}" + (f"  {books[id].title}" if id in books else "")) for id in incident.runbooks
+    ]
     chosen = await desk.ask.choice("Runbook", told, options)
     if chosen is None:
         return
@@ -118,10 +132,17 @@ async def runbook(desk: Desk, incident: Incident) -> None:
 def _plan(run: Run, step: RunStep) -> Build:
     def build(cells: int) -> list[Line]:
         out = paragraph(step.title, cells, STRONG)
-        for label, text in (("COMMAND", step.command), ("EFFECT", step.effect), ("UNDO", step.undo), ("RISK", step.risk)):
+        for label, text in (
+            ("COMMAND", step.command),
+            ("EFFECT", step.effect),
+            ("UNDO", step.undo),
+            ("RISK", step.risk),
+        ):
             out.extend(labelled(label, text, cells) if text else [])
         if step.typed_target:
-            out.extend([BLANK, line(Span("type  ", DIM), Span(step.typed_target, STRONG), Span("  to approve", DIM))])
+            out.extend(
+                [BLANK, line(Span("type  ", DIM), Span(step.typed_target, STRONG), Span("  to approve", DIM))]
+            )
         for rule in run.never:
             out.extend(labelled("NEVER", rule, cells, mark=WARN))
         return out
@@ -166,7 +187,9 @@ async def answer(desk: Desk, run: Run, step: RunStep) -> None:
         return
     question = step.question or step.title
     options = [(option, option) for option in step.options]
-    chosen = await desk.ask.choice("Question", lambda cells: [*paragraph(question, cells, STRONG), BLANK], options)
+    chosen = await desk.ask.choice(
+        "Question", lambda cells: [*paragraph(question, cells, STRONG), BLANK], options
+    )
     if chosen is not None:
         await desk.session.answer(run.id, step.id, "answer", chosen, desk.user)
 
@@ -176,7 +199,11 @@ async def abort(desk: Desk, run: Run, step: RunStep) -> None:
     told = "Ends the run where it is. What was done stays done."
 
     def build(cells: int) -> list[Line]:
-        return [*paragraph(run.title, cells, STRONG), *paragraph(told, cells, DIM), line(Span("type  ", DIM), Span("abort", STRONG))]
+        return [
+            *paragraph(run.title, cells, STRONG),
+            *paragraph(told, cells, DIM),
+            line(Span("type  ", DIM), Span("abort", STRONG)),
+        ]
 
     text = await desk.ask.text("Abort run", build, placeholder="abort", expected="abort")
     if text is not None:

@@ -1,4 +1,4 @@
-"""Keeps the state in step with a client: follows the fleet, comes back when the stream breaks, asks for details.
+"""Keeps the state in step with a client: follows the fleet, reconnects, asks for details.
 
 The session owns back-off and the store of state. It draws nothing; whoever shows the state is called back.
 """
@@ -106,9 +106,7 @@ class Session:
             delay_s = retry_delay_s(attempt, random.random())  # noqa: S311 - spreads reconnects
             attempt += 1
             now_s = self._clocks.monotonic()
-            self.dispatch(
-                events.ConnectionLost(reason=reason, monotonic_s=now_s, retry_at_s=now_s + delay_s)
-            )
+            self.dispatch(events.ConnectionLost(reason=reason, monotonic_s=now_s, retry_at_s=now_s + delay_s))
             await self._sleep(delay_s)
 
     async def poll(self) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 from rich.style import Style
 from textual.theme import Theme
 
-from ringwatch_tui.views.lines import DIM, DRILL, FAULT, HEAD, INFO, PLAIN, STRONG, WARN
+from ringwatch_tui.views.lines import CELL, DIM, DRILL, FAULT, HEAD, INFO, PLAIN, STRONG, TROUBLE, WARN
 
 MONO: Final = "ringwatch-mono"
 DEFAULT: Final = "ringwatch-dark"
@@ -29,6 +29,7 @@ class Colours:
     text: str
     strong: str
     dim: str
+    cell: str
     edge: str
     fault: str
     warn: str
@@ -44,7 +45,8 @@ _COLOURS: Final[dict[str, Colours]] = {
         selection="#22303f",
         text="#c9d1d9",
         strong="#f0f3f6",
-        dim="#76818e",
+        dim="#7d8896",
+        cell="#4a6076",
         edge="#33404d",
         fault="#ff6b57",
         warn="#e8a33d",
@@ -58,6 +60,7 @@ _COLOURS: Final[dict[str, Colours]] = {
         text="#2b3138",
         strong="#0b0f14",
         dim="#6a727c",
+        cell="#9fb2c6",
         edge="#c3c8ce",
         fault="#c3311b",
         warn="#8f5600",
@@ -72,6 +75,7 @@ _COLOURS: Final[dict[str, Colours]] = {
         text="#ffffff",
         strong="#ffffff",
         dim="#c8c8c8",
+        cell="#a8c4e0",
         edge="#ffffff",
         fault="#ff8a75",
         warn="#ffc21a",
@@ -89,6 +93,8 @@ def _looks(colours: Colours) -> dict[str, Style]:
         STRONG: Style(color=colours.strong, bold=True),
         HEAD: Style(color=colours.dim, bold=True),
         FAULT: Style(color=colours.background, bgcolor=colours.fault, bold=True),
+        TROUBLE: Style(color=colours.fault, bold=True),
+        CELL: Style(color=colours.cell),
         WARN: Style(color=colours.warn, bold=True),
         INFO: Style(color=colours.info),
         DRILL: Style(color=colours.drill, bold=True),
@@ -102,6 +108,8 @@ _MONO_LOOKS: Final[dict[str, Style]] = {
     STRONG: Style(bold=True),
     HEAD: Style(dim=True, bold=True),
     FAULT: Style(bold=True, reverse=True),
+    TROUBLE: Style(bold=True),
+    CELL: Style(),
     WARN: Style(bold=True),
     INFO: Style(),
     DRILL: Style(bold=True),
@@ -118,7 +126,7 @@ def looks(theme: str, *, frozen: bool = False) -> Mapping[str, Style]:
     found = _ALL_LOOKS.get(theme, _ALL_LOOKS[DEFAULT])
     if not frozen:
         return found
-    return {**{mark: found[DIM] for mark in found}, SELECTED: found[SELECTED]}
+    return {**dict.fromkeys(found, found[DIM]), SELECTED: found[SELECTED]}
 
 
 def _theme(name: str, colours: Colours) -> Theme:
@@ -151,13 +159,45 @@ def _theme(name: str, colours: Colours) -> Theme:
     )
 
 
+_VARIABLES: Final = ("edge", "edge-focus", "quiet", "raised", "drill", "scrollbar", "scrollbar-background")
+# What Textual asks of a theme that leaves colours to the terminal.
+_ANSI: Final = {
+    "ansi-background": "ansi_default",
+    "ansi-foreground": "ansi_default",
+    "border-blurred": "ansi_default",
+    "block-cursor-foreground": "ansi_default",
+    "block-cursor-background": "ansi_default",
+    "block-cursor-text-style": "reverse",
+    "input-cursor-background": "ansi_default",
+    "input-cursor-foreground": "ansi_default",
+    "input-cursor-text-style": "reverse",
+    "input-selection-background": "ansi_default",
+    "input-selection-foreground": "ansi_default",
+    "screen-selection-background": "ansi_default",
+    "screen-selection-foreground": "ansi_default",
+}
+_SCROLLBAR: Final = ("corner-color", "hover", "background-hover", "background-active")
+
+
 def _mono() -> Theme:
-    names = ("primary", "secondary", "warning", "error", "success", "accent", "foreground", "background")
-    plain = dict.fromkeys((*names, "surface", "panel", "boost"), "ansi_default")
-    variables = ("edge", "edge-focus", "quiet", "raised", "drill", "scrollbar", "scrollbar-background")
-    more = ("scrollbar-corner-color", "scrollbar-hover", "scrollbar-background-hover")
-    every = dict.fromkeys((*variables, *more, "scrollbar-background-active"), "ansi_default")
-    return Theme(name=MONO, ansi=True, variables=every, **plain)
+    none = "ansi_default"
+    names = (*_VARIABLES, *(f"scrollbar-{name}" for name in _SCROLLBAR))
+    return Theme(
+        name=MONO,
+        ansi=True,
+        primary=none,
+        secondary=none,
+        warning=none,
+        error=none,
+        success=none,
+        accent=none,
+        foreground=none,
+        background=none,
+        surface=none,
+        panel=none,
+        boost=none,
+        variables={**_ANSI, **dict.fromkeys(names, none)},
+    )
 
 
 def themes() -> tuple[Theme, ...]:

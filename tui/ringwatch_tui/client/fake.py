@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from ringwatch_proto.errors import UnreachableError
 from ringwatch_proto.records import Incident, IncidentState, Note
 from ringwatch_tui.client.base import RequestRefused
-from ringwatch_tui.state.model import Fleet, JobDetail, NodeDetail, Run, RunBrief, Runbook, RunStep
+from ringwatch_tui.state.model import Fleet, JobDetail, NodeDetail, Run, Runbook, RunBrief, RunStep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,11 @@ class FakeClient:
     async def incidents(self, *, include_closed: bool, limit: int) -> tuple[Incident, ...]:
         """Return the incidents of the snapshot."""
         self._answering()
-        kept = [each for each in self.world.incidents if include_closed or each.state is not IncidentState.RESOLVED]
+        kept = [
+            each
+            for each in self.world.incidents
+            if include_closed or each.state is not IncidentState.RESOLVED
+        ]
         return tuple(kept[:limit])
 
     async def job(self, name: str, steps: int) -> JobDetail:
@@ -188,7 +192,10 @@ class FakeClient:
 
 def _moved(run: Run, action: str, text: str, author: str, now_s: float) -> Run:
     if action == "dry_run":
-        steps = tuple(replace(each, output=("dry run: nothing was changed",)) if each.id == run.current else each for each in run.steps)
+        steps = tuple(
+            replace(each, output=("dry run: nothing was changed",)) if each.id == run.current else each
+            for each in run.steps
+        )
         return replace(run, steps=steps)
     if action == "abort":
         return replace(run, state="aborted", ended_s=now_s, result=f"aborted by {author}")
@@ -203,7 +210,12 @@ def _moved(run: Run, action: str, text: str, author: str, now_s: float) -> Run:
     steps_after: list[RunStep] = [*run.steps[:place], ended, *run.steps[place + 1 :]]
     if place + 1 == len(steps_after):
         return replace(
-            run, steps=tuple(steps_after), state="succeeded", ended_s=now_s, current="", result="repair proved"
+            run,
+            steps=tuple(steps_after),
+            state="succeeded",
+            ended_s=now_s,
+            current="",
+            result="repair proved",
         )
     waits = steps_after[place + 1].kind in ("ask", "action", "end")
     steps_after[place + 1] = replace(

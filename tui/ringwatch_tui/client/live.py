@@ -54,10 +54,10 @@ class LiveClient:
         return self._channel
 
     def _query(self) -> query_pb2_grpc.QueryStub:
-        return query_pb2_grpc.QueryStub(self._open())  # type: ignore[no-untyped-call]
+        return query_pb2_grpc.QueryStub(self._open())
 
     def _runs(self) -> runs_pb2_grpc.RunsStub:
-        return runs_pb2_grpc.RunsStub(self._open())  # type: ignore[no-untyped-call]
+        return runs_pb2_grpc.RunsStub(self._open())
 
     async def _ask(self, call: Awaitable[T]) -> T:
         try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
@@ -15,14 +15,14 @@ from textual.widget import Widget
 from ringwatch_tui import actions
 from ringwatch_tui.session import Want
 from ringwatch_tui.state.reducer import ConsoleState
-from ringwatch_tui.state.text import clean
+from ringwatch_tui.state.text import clean, width
 from ringwatch_tui.views.header import Operator, header_right, message_line
 from ringwatch_tui.views.lines import DIM, HEAD, INFO, STRONG, Line, Span
 from ringwatch_tui.widgets.bars import Bar, Hint, key_line
 from ringwatch_tui.widgets.paint import FROZEN_CLASS
 
 
-def keys_of(screen: str) -> list[Binding]:
+def keys_of(screen: str) -> list[BindingType]:
     """Return the bindings of a screen from the registry."""
     return [
         Binding(each.key, f"do('{each.id}')", each.title, show=False, id=each.id)
@@ -37,6 +37,10 @@ class Target:
 
     kind: str
     id: str
+
+
+_WIDTHS = [(0, "-tiny"), (80, "-small"), (100, "-normal"), (160, "-wide")]
+_HEIGHTS = [(0, "-short"), (24, "-low"), (30, "-tall")]
 
 
 class Wish(Message):
@@ -73,19 +77,16 @@ class RingScreen(Screen[None]):
 
     SCREEN: ClassVar[str] = ""
     AUTO_FOCUS = ""
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
-        (0, "-tiny"),
-        (80, "-small"),
-        (100, "-normal"),
-        (160, "-wide"),
-    ]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-short"), (24, "-low"), (30, "-tall")]
+    HORIZONTAL_BREAKPOINTS = _WIDTHS
+    VERTICAL_BREAKPOINTS = _HEIGHTS
     wants: ClassVar[str] = ""
 
     def __init__(self, id: str = "") -> None:
         super().__init__()
         self.object_id = id
         self._drawn: tuple[ConsoleState, float] | None = None
+        # Composed and mounted: only then is there something to draw on.
+        self.ready = False
 
     def compose(self) -> ComposeResult:
         """Put the bars around the body."""
@@ -93,6 +94,10 @@ class RingScreen(Screen[None]):
         yield from self.body()
         yield Bar(id="message")
         yield Bar(id="keys")
+
+    def on_mount(self) -> None:
+        """Say that there is something to draw on."""
+        self.ready = True
 
     def body(self) -> Iterable[Widget]:
         """Return the widgets between the bars."""
@@ -125,17 +130,27 @@ class RingScreen(Screen[None]):
     def draw(self, state: ConsoleState, monotonic_s: float) -> None:
         """Draw the body."""
 
-    def show(self, state: ConsoleState, monotonic_s: float, operator: Operator, crumbs: tuple[str, ...]) -> None:
+    def show(
+        self, state: ConsoleState, monotonic_s: float, operator: Operator, crumbs: tuple[str, ...]
+    ) -> None:
         """Draw everything from the state."""
         self._drawn = (state, monotonic_s)
         if self.has_class(FROZEN_CLASS) != state.frozen:
             self.set_class(state.frozen, FROZEN_CLASS)
             self.redraw()
         self.set_class(self.compact, "-compact")
-        self.query_one("#header", Bar).show(self._crumb_line(crumbs), header_right(state, monotonic_s, operator))
+        self.query_one("#header", Bar).show(
+            self._crumb_line(crumbs), header_right(state, monotonic_s, operator)
+        )
         self.query_one("#message", Bar).show(message_line(state, monotonic_s))
-        self.query_one("#keys", Bar).show(key_line(self._hints(state, operator), self.size.width))
+        self._show_keys(state, operator)
         self.draw(state, monotonic_s)
+
+    def _show_keys(self, state: ConsoleState, operator: Operator) -> None:
+        cells = self.size.width
+        always = Span("1-4 screens  : go to  ? help " if cells >= 100 else "1-4 : ? help ", DIM)
+        hints = key_line(self._hints(state, operator), cells - width(always.text) - 1)
+        self.query_one("#keys", Bar).show(hints, (always,))
 
     def redraw(self) -> None:
         """Draw every widget again: looks have changed."""
@@ -178,7 +193,7 @@ class RingScreen(Screen[None]):
                 refused=not actions.allowed(each, operator.role) or (each.changes and state.frozen),
             )
             for each in actions.actions_on(self.SCREEN)
-            if each.weight < 70
+            if each.weight < 55
         ]
 
     def action_do(self, action: str) -> None:

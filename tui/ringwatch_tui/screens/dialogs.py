@@ -28,7 +28,6 @@ class Dialog(ModalScreen[str | None]):
     """A box over the screen; esc gives no answer. ``clock`` is the console's monotonic clock."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "refuse", "cancel", show=False)]
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (100, "-normal")]
 
     def __init__(self, title: str, build: Build, clock: Callable[[], float]) -> None:
         super().__init__()
@@ -80,7 +79,6 @@ class Prompt(Dialog):
 
     def on_mount(self) -> None:
         """Say how to answer."""
-        super().on_mount()
         self._hint("")
         self.query_one(Input).focus()
 
@@ -127,8 +125,10 @@ class Choice(Dialog):
 
     def on_mount(self) -> None:
         """Show the options."""
-        super().on_mount()
-        columns = (TableColumn(key="key", title="", cells=2), TableColumn(key="text", title="", cells=20, flex=1))
+        columns = (
+            TableColumn(key="key", title="", cells=2),
+            TableColumn(key="text", title="", cells=20, flex=1),
+        )
         rows = tuple(
             Row(id=id, values={"key": Span(str(index) if index < 10 else "", DIM), "text": Span(text)})
             for index, (id, text) in enumerate(self._options, 1)
@@ -137,7 +137,12 @@ class Choice(Dialog):
         table.show(Table(columns=columns, rows=rows))
         table.styles.height = min(12, max(1, len(rows)))
         table.focus()
-        right: Line = (Span("enter", STRONG), Span(" choose  ", DIM), Span("esc", STRONG), Span(" cancel", DIM))
+        right: Line = (
+            Span("enter", STRONG),
+            Span(" choose  ", DIM),
+            Span("esc", STRONG),
+            Span(" cancel", DIM),
+        )
         self.query_one("#hint", Bar).show(line(), right)
 
     def on_key(self, event: events.Key) -> None:

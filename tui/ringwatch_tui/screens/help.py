@@ -45,7 +45,7 @@ class Help(ModalScreen[str | None]):
         """Show the keys."""
         columns = (
             Column(key="key", title="KEY", cells=5),
-            Column(key="title", title="ACTION", cells=10),
+            Column(key="title", title="ACTION", cells=13),
             Column(key="help", title="WHAT IT DOES", cells=30, flex=1),
             Column(key="role", title="NEEDS", cells=8, priority=1),
         )

@@ -10,7 +10,7 @@ from ringwatch_tui.screens.base import Open, Target, keys_of
 from ringwatch_tui.screens.detail import Detail
 from ringwatch_tui.state.model import Run, RunBrief
 from ringwatch_tui.state.reducer import ConsoleState
-from ringwatch_tui.views.incident import headline, sections
+from ringwatch_tui.views.incident import device_names, headline, sections
 from ringwatch_tui.views.lines import Line, Section
 
 
@@ -28,9 +28,11 @@ class IncidentDetail(Detail):
         self._incident = incident = state.incident(self.object_id)
         if incident is None:
             return None
-        now_s = state.now_s(monotonic_s)
         books = {book.id: book for book in state.runbooks}
-        return headline(incident, now_s), sections(incident, now_s, runbooks=books, run=run_of(state, incident))
+        parts = sections(
+            incident, runbooks=books, devices=device_names(state.fleet), run=run_of(state, incident)
+        )
+        return headline(incident, state.now_s(monotonic_s)), parts
 
     def target(self) -> Target | None:
         """Return the incident."""
@@ -55,7 +57,11 @@ def run_of(state: ConsoleState, incident: Incident) -> Run | RunBrief | None:
     """Return the run of an incident, as far as it is known."""
     if not incident.run:
         return None
-    brief = next((each for each in state.fleet.runs if each.id == incident.run), None) if state.fleet else None
-    return brief or state.runs.get(incident.run) or RunBrief(
-        id=incident.run, runbook="", incident=incident.id, state="ended"
+    brief = (
+        next((each for each in state.fleet.runs if each.id == incident.run), None) if state.fleet else None
+    )
+    return (
+        brief
+        or state.runs.get(incident.run)
+        or RunBrief(id=incident.run, runbook="", incident=incident.id, state="ended")
     )

@@ -9,7 +9,7 @@ from ringwatch_tui.screens.listing import Listing
 from ringwatch_tui.state.query import Term
 from ringwatch_tui.state.reducer import ConsoleState
 from ringwatch_tui.views.fleet import no_incidents
-from ringwatch_tui.views.incident import incident_table
+from ringwatch_tui.views.incident import device_names, incident_table
 from ringwatch_tui.views.lines import Table
 
 
@@ -26,4 +26,12 @@ class Incidents(Listing):
         every = fleet.incidents if fleet is not None else ()
         runs = fleet.runs if fleet is not None else ()
         empty = self.nothing(len(every), lambda _cells: no_incidents(state, monotonic_s))
-        return incident_table(every, state.now_s(monotonic_s), runs=runs, terms=terms, empty=empty), len(every)
+        table = incident_table(
+            every,
+            state.now_s(monotonic_s),
+            runs=runs,
+            devices=device_names(fleet),
+            terms=terms,
+            empty=empty,
+        )
+        return table, len(every)

@@ -49,7 +49,11 @@ class Listing(RingScreen):
         self.query_one(VTable).show(table, title=self.crumb)
         text = self.query_one(Input).value
         left = line(Span(f" / {text}", INFO), Span("   esc clears", DIM)) if text else line()
-        shown = f"{len(table.rows):,} of {total:,} {self.crumb.lower()} " if text else f"{total:,} {self.crumb.lower()} "
+        shown = (
+            f"{len(table.rows):,} of {total:,} {self.crumb.lower()} "
+            if text
+            else f"{total:,} {self.crumb.lower()} "
+        )
         self.query_one("#count", Bar).show(left, line(Span(shown, DIM)))
 
     def nothing(self, total: int, otherwise: Build) -> Build:
@@ -57,7 +61,10 @@ class Listing(RingScreen):
         text = self.query_one(Input).value
         if not text or not total:
             return otherwise
-        return lambda _cells: [line(Span(f"Nothing matches  {text}", INFO)), line(Span(f"{total:,} hidden; esc clears the filter", DIM))]
+        return lambda _cells: [
+            line(Span(f"Nothing matches  {text}", INFO)),
+            line(Span(f"{total:,} hidden; esc clears the filter", DIM)),
+        ]
 
     def local(self, action: str) -> bool:
         """Type a filter; esc clears it before it leaves."""

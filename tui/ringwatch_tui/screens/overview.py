@@ -19,7 +19,7 @@ from ringwatch_tui.views.fleet import (
     no_incidents,
     summary_lines,
 )
-from ringwatch_tui.views.incident import incident_table
+from ringwatch_tui.views.incident import device_names, incident_table
 from ringwatch_tui.widgets.heatmap import HeatMap
 from ringwatch_tui.widgets.lines_view import LinesView
 from ringwatch_tui.widgets.vtable import VTable
@@ -55,9 +55,10 @@ class Overview(RingScreen):
             state.open_incidents,
             state.now_s(monotonic_s),
             runs=fleet.runs,
+            devices=device_names(fleet),
             empty=lambda _cells: no_incidents(state, monotonic_s),
         )
-        self.query_one(VTable).show(table, title="Open incidents", hint="enter open · a ack · r runbook")
+        self.query_one(VTable).show(table, title="Open incidents")
         behind_s = state.behind_s(monotonic_s)
         self.query_one("#health", LinesView).show(lambda _cells: [health_line(fleet, behind_s)])
 

@@ -11,6 +11,7 @@ from textual.widget import Widget
 from ringwatch_tui.screens.base import Open, RingScreen, Target, Wish, keys_of
 from ringwatch_tui.state.model import Run, RunStep
 from ringwatch_tui.state.reducer import ConsoleState
+from ringwatch_tui.views.incident import device_names, named
 from ringwatch_tui.views.lines import DIM, WARN, Section, Span, document, line
 from ringwatch_tui.views.run import STEP_LEGEND, headline, sections, step_strip, step_table
 from ringwatch_tui.widgets.bars import Bar
@@ -37,7 +38,9 @@ class RunWalk(RingScreen):
         yield Bar(id="strip")
         yield Container(
             VTable(id="walk", classes="panel", header=False),
-            Container(LinesView(id="step", classes="panel"), LinesView(id="output", classes="panel"), id="right"),
+            Container(
+                LinesView(id="step", classes="panel"), LinesView(id="output", classes="panel"), id="right"
+            ),
             id="panels",
         )
         yield LinesView(id="document")
@@ -64,13 +67,19 @@ class RunWalk(RingScreen):
         self.query_one("#strip").display = self.compact
         if run is None:
             reason = state.missing.get(("run", self.object_id))
-            text = Span(f"run {self.object_id}: {reason}", WARN) if reason else Span("Asking for the run ...", DIM)
+            text = (
+                Span(f"run {self.object_id}: {reason}", WARN)
+                if reason
+                else Span("Asking for the run ...", DIM)
+            )
             whole.show(lambda _cells: [line(text)])
             return
         if self._run is not None and run.current != self._run.current:
             self._looked_at = ""
         self._run = run
-        self.query_one("#headline", Bar).show((Span(" "), *headline(run)))
+        self.query_one("#headline", Bar).show(
+            (Span(" "), *headline(run, named(run.target, device_names(state.fleet))))
+        )
         parts = sections(run, self.step())
         if one:
             self.query_one("#strip", Bar).show((Span(" "), *step_strip(run)))

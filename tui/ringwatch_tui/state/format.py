@@ -52,6 +52,8 @@ def duration(seconds: float) -> str:
     """Return a step or wait time with a unit that keeps two or three digits: ``2.90 s``, ``31 ms``."""
     if not math.isfinite(seconds):
         return ABSENT
+    if seconds == 0:
+        return "0"
     if abs(seconds) >= 100:
         return f"{seconds:.0f} s"
     if abs(seconds) >= 1:

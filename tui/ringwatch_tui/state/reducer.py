@@ -109,28 +109,26 @@ def reduce(state: ConsoleState, event: events.Event) -> ConsoleState:
     """Return the state after an event; never changes the one that was given."""
     match event:
         case events.FleetReceived():
-            return _with_fleet(state, event)
+            new = _with_fleet(state, event)
         case events.ConnectionLost():
-            return _disconnected(state, event)
+            new = _disconnected(state, event)
         case events.IncidentReceived(incident=incident):
-            return _with_incident(state, incident)
+            new = _with_incident(state, incident)
         case events.JobReceived(detail=job):
-            known = _found(state, "job", job.summary.name)
-            return replace(known, jobs=_put(known.jobs, job.summary.name, job))
+            new = replace(state, jobs=_put(state.jobs, job.summary.name, job))
         case events.NodeReceived(detail=node):
-            known = _found(state, "node", node.summary.name)
-            return replace(known, nodes=_put(known.nodes, node.summary.name, node))
+            new = replace(state, nodes=_put(state.nodes, node.summary.name, node))
         case events.RunReceived(run=run):
-            known = _found(state, "run", run.id)
-            return replace(known, runs=_put(known.runs, run.id, run))
+            new = replace(state, runs=_put(state.runs, run.id, run))
         case events.RunbooksReceived(runbooks=runbooks):
-            return replace(state, runbooks=runbooks)
+            new = replace(state, runbooks=runbooks)
         case events.DetailMissing(kind=kind, id=id, reason=reason):
-            return replace(state, missing=_put(state.missing, (kind, id), reason))
+            new = replace(state, missing=_put(state.missing, (kind, id), reason))
         case events.Said(text=text, tone=tone, until_s=until_s):
-            return replace(state, notice=Notice(text=text, tone=tone, until_s=until_s))
+            new = replace(state, notice=Notice(text=text, tone=tone, until_s=until_s))
         case events.PauseToggled():
-            return replace(state, paused=not state.paused, missed=0)
+            new = replace(state, paused=not state.paused, missed=0)
+    return _found(new, event)
 
 
 def _put(mapping: Mapping[K, V], key: K, value: V) -> Mapping[K, V]:
@@ -140,10 +138,22 @@ def _put(mapping: Mapping[K, V], key: K, value: V) -> Mapping[K, V]:
     return {**kept, key: value}
 
 
-def _found(state: ConsoleState, kind: str, id: str) -> ConsoleState:
-    if (kind, id) not in state.missing:
+def _found(state: ConsoleState, event: events.Event) -> ConsoleState:
+    """Forget that an object was missing once it came."""
+    match event:
+        case events.IncidentReceived(incident=incident):
+            key = ("incident", incident.id)
+        case events.JobReceived(detail=job):
+            key = ("job", job.summary.name)
+        case events.NodeReceived(detail=node):
+            key = ("node", node.summary.name)
+        case events.RunReceived(run=run):
+            key = ("run", run.id)
+        case _:
+            return state
+    if key not in state.missing:
         return state
-    return replace(state, missing={key: why for key, why in state.missing.items() if key != (kind, id)})
+    return replace(state, missing={each: why for each, why in state.missing.items() if each != key})
 
 
 def _with_fleet(state: ConsoleState, event: events.FleetReceived) -> ConsoleState:
@@ -172,8 +182,7 @@ def _disconnected(state: ConsoleState, event: events.ConnectionLost) -> ConsoleS
 
 
 def _with_incident(state: ConsoleState, incident: Incident) -> ConsoleState:
-    known = _found(state, "incident", incident.id)
-    known = replace(known, incidents=_put(known.incidents, incident.id, incident))
+    known = replace(state, incidents=_put(state.incidents, incident.id, incident))
     if known.fleet is None or all(each.id != incident.id for each in known.fleet.incidents):
         return known
     newer = tuple(_newer(each, incident) for each in known.fleet.incidents)

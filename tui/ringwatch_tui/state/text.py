@@ -38,9 +38,8 @@ def _clean(text: str) -> str:
         marks = marks + 1 if category in ("Mn", "Me") else 0
         if marks > _MAX_MARKS:
             continue
-        if category == "Zs":
-            character = " "
-        out.append(REPLACEMENT if category in _UNSAFE else character)
+        safe = " " if category == "Zs" else character
+        out.append(REPLACEMENT if category in _UNSAFE else safe)
     return "".join(out)
 
 
@@ -69,35 +68,28 @@ def pad(text: str, cells: int, align: str = "left") -> str:
 
 def wrap(text: str, cells: int) -> list[str]:
     """Return the cleaned text broken at spaces into lines of at most so many cells; at least one line."""
-    cells = max(1, cells)
+    cells = max(2, cells)
     lines: list[str] = []
     line = ""
     for word in clean(text).split():
-        while width(word) > cells:
-            head = _head(word, cells - (width(line) + 1 if line else 0))
-            if not head:
-                lines.append(line)
-                line = ""
-                continue
-            lines.append(f"{line} {head}" if line else head)
-            line, word = "", word[len(head) :]
-        if not word:
+        joined = f"{line} {word}" if line else word
+        if width(joined) <= cells:
+            line = joined
             continue
-        if line and width(line) + 1 + width(word) > cells:
-            lines.append(line)
-            line = word
-        else:
-            line = f"{line} {word}" if line else word
-    if line or not lines:
-        lines.append(line)
-    return lines
+        lines.extend([line] if line else [])
+        *whole, line = _pieces(word, cells)
+        lines.extend(whole)
+    return [*lines, line] if line or not lines else lines
 
 
-def _head(word: str, cells: int) -> str:
-    """Return the longest beginning of the word that fits; at least one character of a fresh line."""
-    taken = 0
+def _pieces(word: str, cells: int) -> list[str]:
+    """Return a word in pieces of at most so many cells."""
+    pieces: list[str] = []
+    start = taken = 0
     for index, character in enumerate(word):
-        taken += cell_len(character)
-        if taken > cells:
-            return word[: index or (1 if cells > 0 and index == 0 else 0)]
-    return word
+        need = cell_len(character)
+        if taken + need > cells:
+            pieces.append(word[start:index])
+            start, taken = index, 0
+        taken += need
+    return [*pieces, word[start:]]

@@ -1,1 +1,1 @@
-"""What each screen says, as plain lines and tables of marked text; the console and the text twins print both."""
+"""What each screen says, as lines and tables of marked text, for the console and the text twins alike."""

@@ -12,7 +12,20 @@ from ringwatch_tui.state.model import Fleet, Health, Job, Node
 from ringwatch_tui.state.reducer import ConsoleState, is_open
 from ringwatch_tui.state.text import clip, pad, width
 from ringwatch_tui.views.heat import gpu_state, node_state
-from ringwatch_tui.views.lines import BLANK, DIM, FAULT, HEAD, INFO, STRONG, WARN, Line, Section, Span, line
+from ringwatch_tui.views.lines import (
+    BLANK,
+    DIM,
+    FAULT,
+    HEAD,
+    INFO,
+    STRONG,
+    TROUBLE,
+    WARN,
+    Line,
+    Section,
+    Span,
+    line,
+)
 from ringwatch_tui.views.marks import job_mark, spark, state_of
 
 _TROUBLE_ORDER: Final = ("fault", "lost", "slow", "warn", "silent", "drained", "maintenance", "unknown")
@@ -91,7 +104,7 @@ def _fleet_lines(fleet: Fleet, cells: int) -> list[Line]:
         out.append(_pair("Lost", Span(lost, WARN)))
     if simulated:
         out.append(_pair("Source", Span(f"{simulated} of {len(fleet.nodes)} nodes simulated", DIM)))
-    out.extend(line(Span(clip(text, cells), FAULT)) for text in (*health.troubles, *fleet.unread))
+    out.extend(line(Span(clip(text, cells), TROUBLE)) for text in (*health.troubles, *fleet.unread))
     return out
 
 
@@ -105,7 +118,7 @@ def _count_lines(label: str, states: Sequence[str], cells: int) -> list[Line]:
     for state in _TROUBLE_ORDER:
         if counts[state]:
             letter, mark, _ = state_of(state)
-            spans.append(Span(f"{counts[state]} {state} {letter}  ", mark))
+            spans.append(Span(f"{counts[state]} {state} {letter}  ", TROUBLE if mark == FAULT else mark))
     rows: list[Line] = []
     room = max(8, cells - 8)
     while spans:
@@ -149,7 +162,11 @@ def _attention_lines(jobs: Sequence[Job], cells: int) -> list[Line]:
     for job in shown:
         mark = job_mark(job.state)
         bang = "!" if job.state in ("stalled", "degraded", "silent") else " "
-        out.append(line(Span(f"{bang} ", mark), Span(clip(job.name, cells - 12), STRONG), Span("  " + job.state, mark)))
+        out.append(
+            line(
+                Span(f"{bang} ", mark), Span(clip(job.name, cells - 12), STRONG), Span("  " + job.state, mark)
+            )
+        )
         step = f"  step {duration(job.step_s)} (base {duration(job.baseline_step_s)})"
         out.append(line(Span(clip(step, cells), DIM)))
         if job.straggler:

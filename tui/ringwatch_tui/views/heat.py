@@ -10,7 +10,7 @@ from typing import Final
 from ringwatch_tui.state.format import STALE_AFTER_S
 from ringwatch_tui.state.model import Gpu, Node
 from ringwatch_tui.state.text import pad, width
-from ringwatch_tui.views.lines import DIM, HEAD, STRONG, Span
+from ringwatch_tui.views.lines import CELL, DIM, HEAD, STRONG, Span
 from ringwatch_tui.views.marks import ramp, state_of
 
 GROUP_LABELS: Final = ("su", "rack", "pod", "cluster")
@@ -95,7 +95,7 @@ def _cell(node: str, title: str, state: str, value: float, metric: Metric) -> Ce
     letter, mark, rank = state_of(state)
     if rank == 0:
         block = ramp(value, metric.low, metric.high) if math.isfinite(value) else letter
-        return Cell(node=node, title=title, glyph=block, mark="", rank=0)
+        return Cell(node=node, title=title, glyph=block, mark=CELL, rank=0)
     return Cell(node=node, title=f"{title} {state}", glyph=letter, mark=mark, rank=rank)
 
 
@@ -163,18 +163,18 @@ def _named_rows(groups: list[tuple[str, list[Node]]], cells: int, metric: Metric
     everyone = [node for _, nodes in groups for node in nodes]
     name_cells = min(14, max((width(node.name) for node in everyone), default=0))
     slots = max((len(node.gpus) for node in everyone), default=1) or 1
-    across = max(1, (cells + 3) // (name_cells + 1 + slots + 3))
+    label_cells = _label_cells(groups) if any(name for name, _ in groups) else 0
+    across = max(1, (cells - label_cells + 2) // (name_cells + 1 + slots + 2))
     out: list[MapRow] = []
     for name, nodes in groups:
-        if name:
-            out.append(MapRow(items=(Span(name, HEAD),)))
         for start in range(0, len(nodes), across):
-            items: list[Cell | Span] = []
+            label = pad(name if start == 0 else "", max(0, label_cells - 1)) + " "
+            items: list[Cell | Span] = [Span(label, HEAD)] if label_cells else []
             for node in nodes[start : start + across]:
                 strip = _cells_of(node, metric)
                 bad = max(cell.rank for cell in strip) > 0
                 items.append(Span(pad(node.name, name_cells) + " ", STRONG if bad else DIM))
-                items.extend([*strip, Span(" " * (slots - len(strip) + 3))])
+                items.extend([*strip, Span(" " * (slots - len(strip) + 2))])
             out.append(MapRow(items=tuple(items[:-1])))
     return out
 

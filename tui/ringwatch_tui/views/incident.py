@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from ringwatch_proto.records import Evidence, Finding, Incident, IncidentState, Severity
-from ringwatch_tui.state.format import age, clock, number
-from ringwatch_tui.state.model import Run, RunBrief, Runbook
+from ringwatch_proto.records import Evidence, Finding, Incident, IncidentState, Severity, Subject
+from ringwatch_tui.state.format import age, clock, number, plural
+from ringwatch_tui.state.model import Fleet, Run, Runbook, RunBrief
 from ringwatch_tui.state.query import Term, matches
 from ringwatch_tui.state.reducer import is_open
 from ringwatch_tui.state.text import clip, pad, wrap
@@ -35,12 +35,12 @@ _COLUMNS = (
     Column(key="sev", title="SEV", cells=4),
     Column(key="id", title="ID", cells=5),
     Column(key="age", title="AGE", cells=6, align="right", priority=1),
-    Column(key="what", title="WHAT", cells=24, flex=1),
-    Column(key="where", title="WHERE", cells=22, priority=5),
-    Column(key="job", title="JOB", cells=10, priority=4),
-    Column(key="conf", title="CONF", cells=4, align="right", priority=6),
-    Column(key="state", title="STATE", cells=12),
-    Column(key="owner", title="OWNER", cells=7, priority=3),
+    Column(key="what", title="WHAT", cells=44, flex=1),
+    Column(key="where", title="WHERE", cells=14, priority=2),
+    Column(key="job", title="JOB", cells=12, priority=6),
+    Column(key="conf", title="CONF", cells=4, align="right", priority=7),
+    Column(key="state", title="STATE", cells=10),
+    Column(key="owner", title="OWNER", cells=7, priority=5),
 )
 
 
@@ -49,15 +49,14 @@ def incident_table(
     now_s: float,
     *,
     runs: Sequence[RunBrief] = (),
+    devices: Mapping[str, str] | None = None,
     terms: tuple[Term, ...] = (),
     empty: Build = lambda _cells: (),
 ) -> Table:
     """Return the incidents, open ones first, worst and newest on top."""
     by_id = {run.id: run for run in runs}
-    rows = [_row(each, now_s, by_id.get(each.run)) for each in sorted(incidents, key=urgency)]
-    return Table(
-        columns=_COLUMNS, rows=tuple(row for row in rows if matches(terms, row.fields)), empty=empty
-    )
+    rows = [_row(each, now_s, by_id.get(each.run), devices or {}) for each in sorted(incidents, key=urgency)]
+    return Table(columns=_COLUMNS, rows=tuple(row for row in rows if matches(terms, row.fields)), empty=empty)
 
 
 def urgency(incident: Incident) -> tuple[int, int, float]:
@@ -65,9 +64,39 @@ def urgency(incident: Incident) -> tuple[int, int, float]:
     return (0 if is_open(incident) else 1, -int(incident.severity), -incident.opened_s)
 
 
-def _row(incident: Incident, now_s: float, run: RunBrief | None) -> Row:
+def device_names(fleet: Fleet | None) -> dict[str, str]:
+    """Return what operators call each device, by its stable id."""
+    return {gpu.id: gpu.name for node in fleet.nodes for gpu in node.gpus} if fleet is not None else {}
+
+
+def place(subject: Subject, devices: Mapping[str, str]) -> str:
+    """Return where a subject is, in few cells: ``n011 gpu3``, ``n011 rank 91``, ``n003 -> n004``."""
+    device = devices.get(subject.device, subject.device)
+    if subject.kind == "rank" and subject.node:
+        return f"{subject.node} rank {subject.rank}"
+    if subject.kind == "link":
+        return f"{subject.node} -> {subject.peer}" if subject.peer else f"{subject.node} {device}".strip()
+    if subject.kind in ("node", "gpu"):
+        return " ".join(part for part in (subject.node, device) if part)
+    return "-" if subject.kind == "none" else str(subject)
+
+
+def named(subject: Subject, devices: Mapping[str, str]) -> str:
+    """Return the subject in full: with its job and what the device is called."""
+    if subject.kind == "none":
+        return "nobody"
+    device = devices.get(subject.device, subject.device)
+    where = place(subject, devices)
+    if subject.kind == "rank":
+        on = " ".join(part for part in (subject.node, device) if part)
+        where = f"rank {subject.rank}" + (f" on {on}" if on else "")
+    job = f" of {subject.job}" if subject.job and subject.kind != "job" else ""
+    return where + job
+
+
+def _row(incident: Incident, now_s: float, run: RunBrief | None, devices: Mapping[str, str]) -> Row:
     culprit = incident.culprit
-    where = str(culprit)
+    where = place(culprit, devices)
     job = culprit.job or next((each.culprit.job for each in incident.findings if each.culprit.job), "")
     state = state_span(incident, run)
     return Row(
@@ -100,36 +129,47 @@ def _row(incident: Incident, now_s: float, run: RunBrief | None) -> Row:
 def state_span(incident: Incident, run: RunBrief | None = None) -> Span:
     """Return the state, or how far the runbook is when one is being walked."""
     if run is not None and run.state in ("running", "waiting") and is_open(incident):
-        return Span(f"run {run.step}/{run.steps}" + (" wait" if run.state == "waiting" else ""), INFO)
-    if is_open(incident) and not incident.active:
+        return Span(f"run {run.step}/{run.steps}" + (" >>" if run.state == "waiting" else ""), INFO)
+    if not incident.active and incident.state in (IncidentState.NEW, IncidentState.ACKNOWLEDGED):
         return Span(f"{incident_state_span(incident.state).text} quiet", DIM)
     return incident_state_span(incident.state)
 
 
 def headline(incident: Incident, now_s: float) -> Line:
-    """Return the incident in one line: severity, id, state, age, owner, what."""
+    """Return the incident in one line: severity, id, state, age, owner, kind."""
     state = "CLOSED" if not is_open(incident) else incident.state.value.upper()
     since = incident.closed_s if incident.closed_s is not None and not is_open(incident) else now_s
+    silenced = incident.state is IncidentState.SILENCED
     return line(
         severity_span(incident.severity),
         "  ",
         Span(incident.id, STRONG),
         "  ",
         Span(state, STRONG if incident.state is IncidentState.NEW else ""),
-        Span(f"  {age(since - incident.opened_s)}  owner {incident.owner or '-'}  ", DIM),
-        Span(incident.summary, STRONG),
+        Span(f"  for {age(since - incident.opened_s)}", DIM),
+        Span("  owner ", DIM),
+        Span(incident.owner or "nobody", "" if incident.owner else WARN),
+        Span(f"  {incident.kind.value}", DIM),
+        Span(f"  silenced until {clock(incident.silenced_until_s)}" if silenced else "", DIM),
+        Span(f"  opened again {incident.reopened} times" if incident.reopened else "", WARN),
     )
 
 
 def sections(
-    incident: Incident, now_s: float, *, runbooks: Mapping[str, Runbook], run: Run | RunBrief | None = None
+    incident: Incident,
+    *,
+    runbooks: Mapping[str, Runbook],
+    devices: Mapping[str, str],
+    run: Run | RunBrief | None = None,
 ) -> tuple[Section, ...]:
     """Return all that is known about an incident, the most important first."""
     lead = incident.findings[0] if incident.findings else None
     confidence = number(incident.confidence, 2)
     return (
         Section(
-            key="cause", title=f"What we think ({confidence})", build=lambda cells: _cause(incident, cells)
+            key="cause",
+            title=f"What we think ({confidence})",
+            build=lambda cells: _cause(incident, devices, cells),
         ),
         Section(key="evidence", title="Evidence", build=lambda cells: evidence_lines(incident, cells)),
         Section(
@@ -142,11 +182,13 @@ def sections(
     )
 
 
-def _cause(incident: Incident, cells: int) -> list[Line]:
+def _cause(incident: Incident, devices: Mapping[str, str], cells: int) -> list[Line]:
     cause = incident.cause.replace("_", " ") or "not known"
     out = [
-        *labelled("CULPRIT", str(incident.culprit), cells, mark=STRONG),
-        *labelled("CAUSE", f"{cause} ({incident.kind.value})", cells, mark=STRONG),
+        *paragraph(incident.summary, cells, STRONG),
+        BLANK,
+        *labelled("CULPRIT", named(incident.culprit, devices), cells),
+        *labelled("CAUSE", cause, cells),
         *labelled("VERDICT", incident.verdict.value.replace("_", " "), cells),
     ]
     lead = incident.findings[0] if incident.findings else None
@@ -154,7 +196,7 @@ def _cause(incident: Incident, cells: int) -> list[Line]:
     cost = f"{incident.gpu_hours_lost:.2f} GPU-hours so far"
     held = sum(each.gpus_held for each in incident.findings)
     cost += f", {held:.0f} GPUs held up now" if held and incident.active else ""
-    cost += f", {victims} hold-ups explained" if victims else ""
+    cost += f", explains {plural(victims, 'other symptom')}" if victims else ""
     out.extend(labelled("COST", cost, cells))
     out.extend(labelled("SIGNAL", _signal(incident, lead), cells))
     ruled_out = {(each.cause, each.reason) for finding in incident.findings for each in finding.ruled_out}
@@ -197,9 +239,7 @@ def evidence_lines(incident: Incident, cells: int) -> list[Line]:
     moments: list[tuple[float, list[Line]]] = [
         (each.at_s, _evidence_line(each, cells)) for each in evidence(incident)
     ]
-    opened = line(
-        Span(f"{clock(incident.opened_s)} ", DIM), Span("  opened " + incident.id, DIM), Span("")
-    )
+    opened = line(Span(f"{clock(incident.opened_s)} ", DIM), Span("  opened " + incident.id, DIM), Span(""))
     moments.append((incident.opened_s, [opened]))
     if incident.closed_s is not None and not is_open(incident):
         moments.append((incident.closed_s, [line(Span(f"{clock(incident.closed_s)}   closed", DIM))]))

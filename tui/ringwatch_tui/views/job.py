@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ringwatch_tui.state.format import age, clock, duration, number, plural
 from ringwatch_tui.state.model import Flow, Job, JobDetail, Rank
@@ -51,9 +51,7 @@ def job_table(
     """Return the jobs, those in trouble first."""
     ordered = sorted(jobs, key=lambda job: (_ORDER.index(job.state) if job.state in _ORDER else 0, job.name))
     rows = (_row(job) for job in ordered)
-    return Table(
-        columns=_COLUMNS, rows=tuple(row for row in rows if matches(terms, row.fields)), empty=empty
-    )
+    return Table(columns=_COLUMNS, rows=tuple(row for row in rows if matches(terms, row.fields)), empty=empty)
 
 
 def _row(job: Job) -> Row:
@@ -120,7 +118,9 @@ def step_lines(detail: JobDetail, cells: int) -> list[Line]:
     axis = f"step {ends[0]:,}".ljust(max(1, len(median) - len(f"{ends[1]:,}"))) + f"{ends[1]:,}"
     out.append(line(" " * 9, Span(axis, DIM)))
     if detail.change_point_s is not None:
-        out.extend(labelled("CHANGE", f"step time changed at {clock(detail.change_point_s)}", cells, indent=9))
+        out.extend(
+            labelled("CHANGE", f"step time changed at {clock(detail.change_point_s)}", cells, indent=9)
+        )
     return out
 
 
@@ -190,13 +190,11 @@ def rank_table(detail: JobDetail) -> Table:
     )
     waited = _typical(each.late_s for each in detail.ranks)
     rows = tuple(_rank_row(each, waited) for each in ordered)
-    return Table(
-        columns=_RANKS, rows=rows, empty=lambda _cells: [line(Span("No rank has reported.", DIM))]
-    )
+    return Table(columns=_RANKS, rows=rows, empty=lambda _cells: [line(Span("No rank has reported.", DIM))])
 
 
-def _typical(values: Sequence[float] | object) -> float:
-    known = sorted(value for value in values if math.isfinite(value))  # type: ignore[attr-defined]
+def _typical(values: Iterable[float]) -> float:
+    known = sorted(value for value in values if math.isfinite(value))
     return known[len(known) // 2] if known else math.nan
 
 
@@ -230,7 +228,7 @@ def _rank_lines(detail: JobDetail, cells: int) -> list[Line]:
 
 _FLOWS = (
     Column(key="link", title="FROM -> TO", cells=18, flex=1),
-    Column(key="rate", title="DELIVERS", cells=12, align="right"),
+    Column(key="rate", title="DELIVERS", cells=14, align="right"),
     Column(key="busy", title="BUSY", cells=5, align="right"),
     Column(key="unsent", title="UNSENT", cells=10, align="right", priority=1),
     Column(key="rtt", title="RTT", cells=8, align="right", priority=2),

@@ -1,6 +1,7 @@
 """The small language of screens: spans with a mark for their meaning, lines, sections and tables.
 
-A mark says what a span means (``fault``, ``warn``), never how it looks; a theme turns marks into looks,
+A mark says what a span means, never how it looks: ``fault`` is a letter or word that must be seen first,
+``trouble`` is text about one, ``cell`` is a healthy place on the map. A theme turns marks into looks,
 and the text twins drop them, which works because every meaning is also a word or a letter.
 """
 
@@ -17,10 +18,12 @@ DIM: Final = "dim"
 STRONG: Final = "strong"
 HEAD: Final = "head"
 FAULT: Final = "fault"
+TROUBLE: Final = "trouble"
+CELL: Final = "cell"
 WARN: Final = "warn"
 INFO: Final = "info"
 DRILL: Final = "drill"
-MARKS: Final = (PLAIN, DIM, STRONG, HEAD, FAULT, WARN, INFO, DRILL)
+MARKS: Final = (PLAIN, DIM, STRONG, HEAD, FAULT, TROUBLE, CELL, WARN, INFO, DRILL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Final
 
 from ringwatch_proto.records import IncidentState, Severity
-from ringwatch_tui.views.lines import DIM, FAULT, INFO, PLAIN, STRONG, WARN, Span
+from ringwatch_tui.views.lines import DIM, FAULT, INFO, PLAIN, STRONG, TROUBLE, WARN, Span
 
 # State -> letter, mark, rank; the worst rank of a group is what its cell shows.
 STATES: Final[dict[str, tuple[str, str, int]]] = {
@@ -32,8 +33,9 @@ LEGEND: Final = (
     ("D", "drained", DIM),
     ("?", "no data > 30 s", WARN),
 )
-RAMP: Final = "▁▂▃▄▅▆▇█"
-ASCII_RAMP: Final = ".:-=+*#%"
+# The full block is left out: lines of it would run into each other.
+RAMP: Final = "▁▂▃▄▅▆▇"
+ASCII_RAMP: Final = "_.:-=+#"
 BEARING: Final[dict[str, tuple[str, str, str]]] = {
     "supports": ("●", PLAIN, "supports"),
     "rules_out": ("○", INFO, "rules out a rival"),
@@ -54,7 +56,7 @@ SEVERITY_MARK: Final[dict[Severity, str]] = {
     Severity.INFO: INFO,
 }
 _JOB_MARK: Final[dict[str, str]] = {
-    "stalled": FAULT,
+    "stalled": TROUBLE,
     "degraded": WARN,
     "silent": WARN,
     "ended": DIM,
@@ -102,16 +104,29 @@ def ramp(value: float, low: float, high: float) -> str:
     return RAMP[min(len(RAMP) - 1, max(0, place))]
 
 
-def spark(values: tuple[float, ...], cells: int, *, floor: float | None = None) -> str:
-    """Return the newest values as blocks; a gap stays a gap."""
-    tail = values[-cells:]
+def spark(values: tuple[float, ...], cells: int, *, floor: float | None = None, squeeze: bool = False) -> str:
+    """Return the newest values as blocks, or with ``squeeze`` all of them; a gap stays a gap."""
+    tail = _squeezed(values, cells) if squeeze else values[-cells:]
     known = [value for value in tail if math.isfinite(value)]
     if not known:
         return ""
     low = min(known) if floor is None else floor
     # Noise of a few percent must not look like a mountain range.
-    high = max(max(known), low + abs(max(known)) * 0.2, low + 1e-12)
+    high = max(*known, low + abs(max(known)) * 0.2, low + 1e-12)
     return "".join(ramp(value, low, high) for value in tail)
+
+
+def _squeezed(values: tuple[float, ...], cells: int) -> tuple[float, ...]:
+    """Return the means of as many equal parts as there are cells."""
+    if len(values) <= cells:
+        return values
+    edges = [index * len(values) // cells for index in range(cells + 1)]
+    return tuple(_mean(values[start:end]) for start, end in pairwise(edges))
+
+
+def _mean(values: tuple[float, ...]) -> float:
+    known = [value for value in values if math.isfinite(value)]
+    return sum(known) / len(known) if known else math.nan
 
 
 def to_ascii(text: str) -> str:
@@ -122,6 +137,8 @@ def to_ascii(text: str) -> str:
 _ASCII: Final = str.maketrans(
     {
         **dict(zip(RAMP, ASCII_RAMP, strict=True)),
+        "█": "#",
+        "░": ".",
         "●": "*",
         "○": "o",
         "▲": "^",

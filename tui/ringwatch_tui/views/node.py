@@ -50,9 +50,7 @@ def node_table(
     """Return the nodes, the worst first, then by name."""
     ordered = sorted(nodes, key=lambda node: (-_badness(node), node.name))
     rows = (_row(node) for node in ordered)
-    return Table(
-        columns=_COLUMNS, rows=tuple(row for row in rows if matches(terms, row.fields)), empty=empty
-    )
+    return Table(columns=_COLUMNS, rows=tuple(row for row in rows if matches(terms, row.fields)), empty=empty)
 
 
 def _badness(node: Node) -> int:
@@ -162,9 +160,7 @@ def _gpu_row(node: Node, gpu: Gpu) -> Row:
 def sections(detail: NodeDetail) -> tuple[Section, ...]:
     """Return the node: GPUs, recent trends, what happened, and which sources can be read."""
     return (
-        Section(
-            key="gpus", title="GPUs", build=lambda cells: table_lines(gpu_table(detail.summary), cells)
-        ),
+        Section(key="gpus", title="GPUs", build=lambda cells: table_lines(gpu_table(detail.summary), cells)),
         Section(key="trends", title="Trends", build=lambda cells: trend_lines(detail, cells)),
         Section(key="sources", title="Sources", build=lambda cells: source_lines(detail, cells)),
         Section(key="events", title="Events", build=lambda cells: event_lines(detail, cells)),
@@ -178,12 +174,17 @@ def trend_lines(detail: NodeDetail, cells: int) -> list[Line]:
         known = [value for value in trend.values if math.isfinite(value)]
         if not known:
             continue
-        name = pad(f"{trend.signal.partition('.')[2]} {trend.device}".strip(), 26)
+        name = pad(f"{trend.signal.partition('.')[2]} {trend.device}".strip(), 24)
         newest = number(trend.values[-1], 0, trend.unit)
         peers = f" (peers {number(trend.peers[-1], 0)})" if trend.peers else ""
-        room = max(6, cells - 26 - 22)
+        room = max(6, cells - 24 - 28)
         out.append(
-            line(Span(name, HEAD), Span(spark(trend.values, room)), Span(f"  {newest}"), Span(peers, DIM))
+            line(
+                Span(name, HEAD),
+                Span(spark(trend.values, room, squeeze=True)),
+                Span(f"  {newest}"),
+                Span(peers, DIM),
+            )
         )
     return out
 
@@ -195,13 +196,33 @@ def source_lines(detail: NodeDetail, cells: int) -> list[Line]:
     out: list[Line] = []
     for source in sorted(detail.sources, key=lambda each: (each.up, each.name)):
         word = Span("up  ", DIM) if source.up else Span("DOWN", FAULT)
-        timing = f"  read {age(source.age_s)} ago in {number(source.duration_ms, 1, 'ms')}" if source.up else ""
+        timing = (
+            f"  read {age(source.age_s)} ago in {number(source.duration_ms, 1, 'ms')}" if source.up else ""
+        )
         reason = source.reason if not source.up else ""
         rows = wrap(reason, cells - 20) if reason else [""]
-        out.append(line(word, " ", Span(pad(source.name, 14), STRONG if not source.up else ""), Span(timing, DIM), Span(rows[0])))
+        out.append(
+            line(
+                word,
+                " ",
+                Span(pad(source.name, 14), STRONG if not source.up else ""),
+                Span(timing, DIM),
+                Span(rows[0]),
+            )
+        )
         out.extend(line(" " * 19, Span(row)) for row in rows[1:])
     if detail.agent_version:
-        out.append(line(Span(clip(f"agent {detail.agent_version}; verbs allowed: {', '.join(detail.verbs) or 'none'}", cells), DIM)))
+        out.append(
+            line(
+                Span(
+                    clip(
+                        f"agent {detail.agent_version}; verbs allowed: {', '.join(detail.verbs) or 'none'}",
+                        cells,
+                    ),
+                    DIM,
+                )
+            )
+        )
     return out
 
 
@@ -219,6 +240,8 @@ def event_lines(detail: NodeDetail, cells: int) -> list[Line]:
         tail = " (before the agent started)" if event.backfill else ""
         text = " ".join(part for part in (event.device, event.text) if part) + tail
         rows = wrap(text, cells - 9 - 20)
-        out.append(line(Span(head, DIM), Span(pad(kind, 20), _EVENT_MARK.get(event.severity, PLAIN)), Span(rows[0])))
+        out.append(
+            line(Span(head, DIM), Span(pad(kind, 20), _EVENT_MARK.get(event.severity, PLAIN)), Span(rows[0]))
+        )
         out.extend(line(" " * 29, Span(row)) for row in rows[1:])
     return out

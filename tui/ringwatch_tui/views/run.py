@@ -60,8 +60,8 @@ def waits_for(step: RunStep | None) -> str:
     return "your decision"
 
 
-def headline(run: Run) -> Line:
-    """Return the run in one line."""
+def headline(run: Run, target: str) -> Line:
+    """Return the run in one line; ``target`` is what people call its target."""
     step = run.open_step
     place = next((index for index, each in enumerate(run.steps, 1) if each is step), 0)
     wants = waits_for(step)
@@ -71,7 +71,7 @@ def headline(run: Run) -> Line:
         state_span(run),
         Span(f" for {wants}" if wants else "", WARN),
         Span(f"  step {place}/{len(run.steps)}" if place else "", DIM),
-        Span(f"  on {run.target}" if run.target.kind != "none" else "", ""),
+        Span(f"  on {target}" if run.target.kind != "none" else ""),
         Span(f"  started {clock(run.started_s)} by {run.started_by}", DIM),
     )
 
@@ -80,7 +80,7 @@ _STEPS = (
     Column(key="mark", title="", cells=2),
     Column(key="number", title="", cells=2, align="right"),
     Column(key="title", title="", cells=14, flex=1),
-    Column(key="when", title="", cells=8, align="right", priority=1),
+    Column(key="when", title="", cells=5, align="right", priority=1),
 )
 
 
@@ -97,7 +97,7 @@ def step_table(run: Run) -> Table:
                     "mark": Span(word, mark),
                     "number": Span(str(index), DIM),
                     "title": Span(step.title, STRONG if now else mark if step.state == "pending" else ""),
-                    "when": Span(clock(step.ended_s) if step.ended_s else "", DIM),
+                    "when": Span(clock(step.ended_s)[:5] if step.ended_s else "", DIM),
                 },
             )
         )
@@ -120,7 +120,7 @@ def sections(run: Run, step: RunStep | None) -> tuple[Section, ...]:
         Section(key="step", title=title, build=lambda cells: _step_lines(run, step, cells)),
         Section(
             key="output",
-            title="Output" if step is None else f"Output of {step.id}",
+            title="Output",
             build=lambda cells: _output_lines(step, cells),
         ),
     )
@@ -147,7 +147,10 @@ def _step_lines(run: Run, step: RunStep | None, cells: int) -> list[Line]:
     if step.command:
         risk = f"   risk {step.risk}" if step.risk else ""
         out.extend([BLANK, line(Span("COMMAND", HEAD), Span(risk, DIM))])
-        out.extend(line(Span(("  $ " if index == 0 else "    ") + row, STRONG)) for index, row in enumerate(wrap(step.command, cells - 4)))
+        out.extend(
+            line(Span(("  $ " if index == 0 else "    ") + row, STRONG))
+            for index, row in enumerate(wrap(step.command, cells - 4))
+        )
     for label, text in (("EFFECT", step.effect), ("UNDO", step.undo)):
         out.extend(labelled(label, text, cells) if text else [])
     out.extend(_approval(step, cells))
@@ -176,7 +179,14 @@ def _fact_lines(facts: Sequence[Fact], cells: int) -> list[Line]:
         note = f"  {fact.note}" if fact.note else ""
         left = cells - 7 - room
         out.append(
-            line("  ", word, " ", Span(pad(fact.name, room)), Span(clip(value, left), STRONG), Span(clip(read + note, max(0, left - len(value))), DIM))
+            line(
+                "  ",
+                word,
+                " ",
+                Span(pad(fact.name, room)),
+                Span(clip(value, left), STRONG),
+                Span(clip(read + note, max(0, left - len(value))), DIM),
+            )
         )
     return out
 

@@ -10,7 +10,7 @@ from textual.widget import Widget
 
 from ringwatch_tui.actions import Action
 from ringwatch_tui.state.text import width
-from ringwatch_tui.views.lines import DIM, HEAD, STRONG, Line, Span, spread
+from ringwatch_tui.views.lines import DIM, HEAD, STRONG, Line, Span, fit, spread
 from ringwatch_tui.widgets.paint import strip_of
 
 
@@ -48,8 +48,6 @@ class Bar(Widget):
         left = self._left
         used = sum(width(span.text) for span in left)
         if used > room > 8 and self._right:
-            from ringwatch_tui.views.lines import fit
-
             left = fit(left, room)
         return strip_of(self, spread(left, self._right, cells), cells)
 
@@ -72,5 +70,7 @@ def key_line(hints: Sequence[Hint], cells: int) -> Line:
         if used + need > cells:
             continue
         used += need
-        spans.extend([Span(key, DIM if hint.refused else STRONG), Span(f" {title}  ", DIM if hint.refused else HEAD)])
+        spans.extend(
+            [Span(key, DIM if hint.refused else STRONG), Span(f" {title}  ", DIM if hint.refused else HEAD)]
+        )
     return tuple(spans)

@@ -96,7 +96,9 @@ class HeatMap(Widget, can_focus=True):
             self.refresh(*(Region(x, y, 1, 1) for y, x, _ in changed), self._legend_region())
 
     def _legend_region(self) -> Region:
-        return Region(0, self._map_rows, self.content_size.width, max(1, self.content_size.height - self._map_rows))
+        return Region(
+            0, self._map_rows, self.content_size.width, max(1, self.content_size.height - self._map_rows)
+        )
 
     @property
     def selected(self) -> Cell | None:
@@ -164,10 +166,9 @@ class HeatMap(Widget, can_focus=True):
         return self._row(y, cells)
 
     def _row(self, y: int, cells: int) -> Strip:
-        spans: list[Span] = []
-        for item in self._map.rows[y].items:
-            spans.append(Span(item.glyph, item.mark) if isinstance(item, Cell) else item)
-        strip = strip_of(self, tuple(spans), cells)
+        items = self._map.rows[y].items
+        spans = tuple(Span(item.glyph, item.mark) if isinstance(item, Cell) else item for item in items)
+        strip = strip_of(self, spans, cells)
         if not self.has_focus or self.selected is None or self._placed[self._cursor][0] != y:
             return strip
         x = self._placed[self._cursor][1]
@@ -177,12 +178,12 @@ class HeatMap(Widget, can_focus=True):
     def _legend(self, cells: int) -> list[Line]:
         metric = METRICS[self._metric]
         ramp = f"{RAMP} {metric.title} {metric.low:.0f}..{metric.high:.0f} {metric.unit}"
-        letters = [Span(f"  {letter} {word}", mark) for letter, word, mark in LEGEND]
+        letters = [
+            part for letter, word, mark in LEGEND for part in (Span(letter, mark), Span(f" {word}  ", DIM))
+        ]
         here = self.selected.title if self.selected is not None and self.has_focus else ""
-        grain = line(Span(self._map.grain, DIM), Span(f"   {here}", INFO))
+        grain = line(Span(self._map.grain, DIM), Span(f"   {here}" if here else "", INFO))
         if self.content_size.height <= 8:
             return [grain]
-        room = cells - width(ramp)
-        if sum(width(span.text) for span in letters) <= room:
-            return [line(), grain, line(Span(ramp, DIM), *letters)]
-        return [grain, line(Span(clip(ramp, cells), DIM)), line(*letters)]
+        room = max(0, cells - sum(width(span.text) for span in grain))
+        return [line(*grain, Span(clip(f"   {ramp}" if room else "", room), DIM)), line(*letters)]

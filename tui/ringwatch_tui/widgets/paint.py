@@ -1,4 +1,4 @@
-"""Turns lines of marked text into strips of the terminal. Everything shown passes through here and is cleaned."""
+"""Turns lines of marked text into strips of the terminal, cleaned: everything shown passes through here."""
 
 from __future__ import annotations
 
