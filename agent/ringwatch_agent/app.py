@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -11,17 +12,21 @@ from typing import Final
 from ringwatch_agent.channel import Tls
 from ringwatch_agent.config import AgentConfig
 from ringwatch_agent.encode import Encoder, NodeIdentity
+from ringwatch_agent.exporter import AgentNumbers, Exporter
+from ringwatch_agent.inspector import Inspector
 from ringwatch_agent.journal import Journal
 from ringwatch_agent.persister import Persister
+from ringwatch_agent.policy import load_policy
 from ringwatch_agent.sampler import Instant, Sampler
 from ringwatch_agent.sources.all import ALL, SourceContext
 from ringwatch_agent.sources.base import EventRecord, Reading, Source
+from ringwatch_agent.sources.nvml import NvmlSource
 from ringwatch_agent.spool import Spool
 from ringwatch_agent.uplink import Uplink
+from ringwatch_agent.verbs import NodeFacts, Verbs
 from ringwatch_proto import __version__, events
-from ringwatch_proto.errors import ConfigError
+from ringwatch_proto.errors import ConfigError, VerbError
 from ringwatch_proto.records import Severity
-from ringwatch_proto.v1 import telemetry_pb2 as pb
 
 _log = logging.getLogger(__name__)
 _DRAIN_S: Final = 0.4
@@ -38,19 +43,24 @@ class Agent:
         journal = Journal(config.state_dir / "spool", limit_bytes=2 * limit_bytes)
         self._spool = Spool(limit_bytes=limit_bytes, kept=journal.load())
         self._persister = Persister(self._spool, journal)
-        self._encoder = Encoder(_identity(config), last_schema_id=self._spool.last_schema_id)
         self._sampler = Sampler(self._deliver, interval_s=config.interval_s, deadline_s=config.deadline_s)
+        sources = _build(config, self._sampler)
+        self._inspector = Inspector(self._sampler)
+        verbs = Verbs(load_policy(config.policy), _node_facts(config, sources, self._inspector))
+        self._encoder = Encoder(_identity(config, verbs.allowed), last_schema_id=self._spool.last_schema_id)
+        self._exporter = Exporter(config.node, self._numbers, interval_s=config.interval_s)
         self._uplink = Uplink(
             config.collector,
             self._spool,
-            self._on_verb,
+            verbs,
             tls=_tls(config),
             allow_plaintext=config.allow_plaintext,
         )
-        self._sources = _build(config, self._sampler)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop`` is set; then send what is left, for a moment, and end."""
+        if self._config.metrics != "off":
+            self._exporter.start(self._config.metrics)
         self._sampler.announce(_started())
         work = (self._sampler.run(), self._uplink.run(), self._persister.run())
         tasks: list[asyncio.Task[None]] = [asyncio.create_task(each) for each in work]
@@ -65,15 +75,47 @@ class Agent:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._persister.finish(_PERSIST_S)
+        self._exporter.stop()
         for task in failed:
             task.result()
 
     def _deliver(self, readings: list[Reading], now: Instant) -> None:
         encoded = self._encoder.encode(readings, wall_ns=now.wall_ns, monotonic_ns=now.monotonic_ns)
         self._spool.append(encoded.hello, encoded.batch)
+        self._exporter.take(readings, now)
+        self._inspector.take(readings)
 
-    async def _on_verb(self, request: pb.VerbRequest) -> pb.VerbResult:
-        return pb.VerbResult(id=request.id, status=pb.VERB_STATUS_REFUSED, text="no verbs yet")
+    def _numbers(self) -> AgentNumbers:
+        return AgentNumbers(
+            uplink_connected=self._uplink.state.connected,
+            spool_batches=len(self._spool),
+            spool_bytes=self._spool.bytes,
+            beats_missed=self._sampler.beats_missed,
+            dropped=dict(self._spool.dropped_total),
+        )
+
+
+def sources_to_look_at(config: AgentConfig) -> list[Source]:
+    """Build the sources that a look from outside a running agent may open."""
+    context = SourceContext(config=config, wake=lambda: None, built={})
+    return [
+        entry.build(context) for entry in ALL if not entry.exclusive and entry.name not in config.sources_off
+    ]
+
+
+def _node_facts(config: AgentConfig, sources: Mapping[str, Source], inspector: Inspector) -> NodeFacts:
+    nvml, steps = sources.get("nvml"), sources.get("steps")
+    return NodeFacts(
+        inspect_gpu=inspector.gpu,
+        inspect_node=inspector.node,
+        reset_clocks=nvml.reset_clocks if isinstance(nvml, NvmlSource) else _no_gpus,
+        training_pids=getattr(steps, "pids", dict),
+        proc=config.proc,
+    )
+
+
+def _no_gpus(gpu: str) -> None:
+    raise VerbError(f"{gpu}: this agent does not read GPUs")
 
 
 def _build(config: AgentConfig, sampler: Sampler) -> dict[str, Source]:
@@ -86,12 +128,13 @@ def _build(config: AgentConfig, sampler: Sampler) -> dict[str, Source]:
     return built
 
 
-def _identity(config: AgentConfig) -> NodeIdentity:
+def _identity(config: AgentConfig, verbs: tuple[str, ...]) -> NodeIdentity:
     return NodeIdentity(
         node=config.node,
         boot_id=_boot_id(config.proc),
         agent_version=__version__,
         labels=config.labels,
+        verbs=verbs,
     )
 
 

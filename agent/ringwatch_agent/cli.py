@@ -4,25 +4,41 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
-from ringwatch_agent.app import Agent
+from ringwatch_agent.app import Agent, sources_to_look_at
 from ringwatch_agent.config import SETTINGS, AgentConfig, load
+from ringwatch_agent.look import Look, look, rows
+from ringwatch_agent.source_health import SourceHealth
+from ringwatch_agent.sources.all import ALL
 from ringwatch_proto.errors import RingwatchError
+from ringwatch_proto.records import Severity
+from ringwatch_proto.signals import BY_NAME
+
+# How long the end may take once it was asked for; threads stuck in a driver are left behind then.
+_LEAVE_S: Final = 2.0
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one sub-command; 0 done, 1 could not, 2 usage."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    commands: dict[str, Callable[[AgentConfig, bool], int]] = {
+        "run": _run,
+        "scan": _scan,
+        "sources": _sources,
+    }
     try:
         config = load(_flags(arguments), os.environ, arguments.config)
-        return {"run": _run}[arguments.command](config)
+        return commands[arguments.command](config, getattr(arguments, "json", False))
     except RingwatchError as error:
         print(f"ringwatch agent: {error}", file=sys.stderr)
         return 1
@@ -32,18 +48,25 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ringwatch agent", description="The agent of a node.")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="read this node once a second and report to the collector")
-    _add_settings(run)
+    scan = commands.add_parser("scan", help="read this node for a moment and print every reading")
+    sources = commands.add_parser("sources", help="say of each source whether this node has it, and why not")
+    for parser_of in (scan, sources):
+        parser_of.add_argument("--json", action="store_true", help="one object a line")
+    for each in (run, scan, sources):
+        _add_settings(each)
     return parser
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, help="TOML file of settings")
     for setting in SETTINGS:
+        switch: dict[str, str] = {"nargs": "?", "const": "true"} if setting.doc.is_switch else {}
         parser.add_argument(
             setting.flag,
             dest=setting.name,
             metavar="VALUE",
             help=f"{setting.doc.help} [{setting.environment}]",
+            **switch,  # type: ignore[arg-type] # argparse's overloads do not see through a dict
         )
 
 
@@ -52,12 +75,73 @@ def _flags(arguments: argparse.Namespace) -> Mapping[str, str]:
     return {name: value for name in names if (value := getattr(arguments, name, None)) is not None}
 
 
-def _run(config: AgentConfig) -> int:
+def _run(config: AgentConfig, _: bool) -> int:
     async def until_told() -> None:
         stop = asyncio.Event()
+
+        def leave() -> None:
+            stop.set()
+            timer = threading.Timer(_LEAVE_S, os._exit, (0,))
+            timer.daemon = True
+            timer.start()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            asyncio.get_running_loop().add_signal_handler(number, leave)
         await Agent(config).run(stop)
 
     asyncio.run(until_told())
     return 0
+
+
+def _scan(config: AgentConfig, as_json: bool) -> int:
+    seen = _look(config)
+    for table in seen.tables.values():
+        for device, readings in rows(table):
+            if as_json:
+                print(json.dumps({"table": table.table.name.lower(), "device": device.id, **readings}))
+            else:
+                print(f"{table.table.name.lower()} {device.name}  {_line(readings)}")
+    for event in seen.events:
+        if as_json:
+            told = {"event": event.kind, "device": event.device, "code": event.code, "text": event.text}
+            print(json.dumps({**told, "backfill": event.backfill}))
+        else:
+            old = " (older than this look)" if event.backfill else ""
+            print(f"event {Severity(event.severity).word} {event.kind}  {event.text}{old}")
+    return 0
+
+
+def _line(readings: Mapping[str, float]) -> str:
+    return "  ".join(
+        f"{name.partition('.')[2]}={value:g}{BY_NAME[name].unit.strip('1')}"
+        for name, value in readings.items()
+    )
+
+
+def _sources(config: AgentConfig, as_json: bool) -> int:
+    health = _look(config).health
+    for entry in ALL:
+        state, reason = _state(health.get(entry.name), off=entry.name in config.sources_off)
+        if as_json:
+            print(json.dumps({"source": entry.name, "state": state, "reason": reason, "reads": entry.help}))
+        else:
+            print(f"{entry.name:<6} {state:<12} {reason or entry.help}")
+    return 0
+
+
+def _state(health: SourceHealth | None, *, off: bool) -> tuple[str, str]:
+    if off:
+        return "off", "turned off by sources_off"
+    if health is None:
+        return "not tried", "only a running agent opens it"
+    if health.up:
+        return "up", ""
+    if health.up is None:
+        return "no answer", "its first read has not come back"
+    return "unsupported" if health.unsupported else "down", health.reason
+
+
+def _look(config: AgentConfig) -> Look:
+    return asyncio.run(
+        look(sources_to_look_at(config), interval_s=config.interval_s, deadline_s=config.deadline_s)
+    )

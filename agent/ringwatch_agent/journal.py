@@ -59,7 +59,7 @@ class Journal:
         self._segments: list[_Segment] = []
         self._file: int | None = None
         self._schema_id = 0
-        self._lock = _take(directory)
+        self._lock: int | None = _take(directory)
 
     def load(self) -> Kept:
         """Return the state that an earlier agent left, or a fresh one; torn ends are counted."""

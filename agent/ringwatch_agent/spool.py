@@ -121,6 +121,16 @@ class Spool:
         self._forget_hellos()
         return upto
 
+    def give_up_first(self) -> None:
+        """Take the samples out of the oldest batch, and at the second call all of it.
+
+        For a batch that the collector refuses again and again: it must not hold up the others.
+        """
+        if self._records and self._records[0].lean:
+            self._drop_oldest()
+        elif self._records:
+            self._thin(0)
+
     def next_after(self, sequence: int) -> Record | None:
         """Return the oldest batch after ``sequence``, None when there is none."""
         at = bisect_right(self._records, sequence, key=_sequence_of)

@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 
 OnVerb = Callable[[pb.VerbRequest], Awaitable[pb.VerbResult]]
 _MAX_RESULTS: Final = 64
+_REFUSALS_OF_ONE_BATCH: Final = 3
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,6 +77,7 @@ class Uplink:
         self._verbs: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
+        self._refusals_at = (0, 0)  # sequence of the oldest batch, and how often it met a refusal
         self._ports = StreamPorts(
             spool=spool,
             on_welcome=self._up,
@@ -101,7 +103,8 @@ class Uplink:
                 await ReportStream(self._channel, self._ports).run()
             except StreamEndedError as ended:
                 retry_after_s = ended.retry_after_s
-                self.state.refusals += ended.refused
+                if ended.refused:
+                    self._refused()
                 self._down(str(ended))
             except asyncio.CancelledError:
                 if not self._stopping.is_set():
@@ -132,6 +135,20 @@ class Uplink:
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    def _refused(self) -> None:
+        """Count a refusal; what is refused time and again is given up, or nothing behind it would pass."""
+        self.state.refusals += 1
+        first = self._spool.next_after(0)
+        if first is None or not self.state.connected:  # refused at Hello: not the batch's fault
+            return
+        self._refusals_at = (
+            first.sequence,
+            self._refusals_at[1] + 1 if self._refusals_at[0] == first.sequence else 1,
+        )
+        if self._refusals_at[1] >= _REFUSALS_OF_ONE_BATCH:
+            _log.warning("batch %d was refused %d times and is given up", *self._refusals_at)
+            self._spool.give_up_first()
 
     def _up(self, welcome: pb.Welcome) -> None:
         _log.info("connected to collector %s at %s", welcome.collector, self._address)

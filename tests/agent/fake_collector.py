@@ -20,6 +20,7 @@ class FakeCollector(telemetry_pb2_grpc.TelemetryServicer):  # type: ignore[misc]
         self.refusals: list[pb.Refusal] = []
         self.requests: list[pb.VerbRequest] = []
         self.acknowledges = True
+        self.poison = 0
         self.welcomes = True
         self.port = 0
         self.changed = asyncio.Condition()
@@ -61,6 +62,8 @@ class FakeCollector(telemetry_pb2_grpc.TelemetryServicer):  # type: ignore[misc]
         if first and self.welcomes:
             requests = [pb.CollectorMessage(verb_request=each) for each in self.requests]
             return [pb.CollectorMessage(welcome=pb.Welcome(collector="fake")), *requests]
+        if message.HasField("batch") and message.batch.sequence == self.poison and message.batch.blocks:
+            return [pb.CollectorMessage(refusal=pb.Refusal(reason="absurd", retry_after_s=0.001))]
         if message.HasField("batch") and self.acknowledges:
             return [pb.CollectorMessage(ack=pb.Ack(sequence=message.batch.sequence))]
         return []

@@ -141,6 +141,21 @@ async def test_a_refusal_is_counted_and_its_wait_is_kept(collector: FakeCollecto
     assert len(collector.streams) == 2
 
 
+async def test_a_batch_that_is_always_refused_is_given_up_and_counted(
+    collector: FakeCollector, start: Start
+) -> None:
+    """One bad batch loses its samples; its events and the batches behind it arrive."""
+    collector.poison = 2
+    spool = Spool()
+    _fill(spool, 1)
+    spool.append(None, pb.Batch(schema_id=1, events=[pb.Event(kind="e")], blocks=[pb.Block()]))
+    _fill(spool, 1)
+    await start(spool)
+    await _until(lambda: len(spool) == 0)
+    assert spool.dropped_total == {"spool.blocks": 1}
+    assert [each.batch.sequence for each in collector.streams[-1][1:]] == [2, 3]
+
+
 def test_back_off_never_comes_before_what_the_collector_asked() -> None:
     """Jitter is added to retry_after, bounded, and grows with failures."""
     import random

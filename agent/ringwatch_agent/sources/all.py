@@ -16,8 +16,10 @@ from ringwatch_agent.sources.ports import PortsSource
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceContext:
-    """What a source may be built from. ``wake`` has it read at once, from any thread;
-    ``built`` are the sources above it in the table."""
+    """What a source may be built from.
+
+    ``wake`` has it read at once, from any thread; ``built`` are the sources above it in the table.
+    """
 
     config: AgentConfig
     wake: Callable[[], None]
@@ -31,6 +33,8 @@ class SourceEntry:
     name: str
     help: str
     build: Callable[[SourceContext], Source]
+    # Opening it takes something away from a running agent: a look from outside leaves it alone.
+    exclusive: bool = False
 
 
 def _host(context: SourceContext) -> Source:
@@ -57,10 +61,24 @@ def _steps(context: SourceContext) -> Source:
     return StepsSource(context.config.hook_socket, wake=context.wake, proc=context.config.proc)
 
 
+def _flows(context: SourceContext) -> Source:
+    from ringwatch_agent.sources.flows import FlowsSource
+    from ringwatch_agent.sources.steps import StepsSource
+
+    steps = context.built.get("steps")
+    pids = steps.pids if isinstance(steps, StepsSource) else dict[int, int]
+    return FlowsSource(pids, proc=context.config.proc)
+
+
 ALL: Final[tuple[SourceEntry, ...]] = (
     SourceEntry(name="nvml", help="GPUs through NVML, in a process of its own", build=_nvml),
     SourceEntry(name="host", help="CPU, memory, pressure and load of this machine", build=_host),
     SourceEntry(name="ports", help="network ports: state, traffic, errors, egress queue", build=_ports),
     SourceEntry(name="kmsg", help="kernel log: Xid, SXid, bus loss, OOM and other faults", build=_kmsg),
-    SourceEntry(name="steps", help="training steps, from processes that join by the hook", build=_steps),
+    SourceEntry(
+        name="steps", help="training steps of processes that join by the hook", build=_steps, exclusive=True
+    ),
+    SourceEntry(
+        name="flows", help="TCP connections of those processes, by peer", build=_flows, exclusive=True
+    ),
 )
