@@ -17,7 +17,7 @@ from ringwatch_tui.client.base import Client
 from ringwatch_tui.client.live import LiveClient
 from ringwatch_tui.commands import ActionProvider, ObjectProvider, best
 from ringwatch_tui.screens.base import Arrived, Open, RingScreen, Target, Wish
-from ringwatch_tui.screens.dialogs import Choice, Prompt
+from ringwatch_tui.screens.dialogs import SETTLE_S, Choice, Prompt
 from ringwatch_tui.screens.help import Help
 from ringwatch_tui.screens.incident import IncidentDetail
 from ringwatch_tui.screens.incidents import Incidents
@@ -153,6 +153,8 @@ class Ringwatch(App[None]):
             )
         elif action.changes and self.session.state.frozen:
             self.session.say(f"{action.title}: not while disconnected", "warn")
+        elif action.changes and self._clocks.monotonic() - top.moved_s < SETTLE_S:
+            self.session.say(f"the list has just moved: press {action.shown_key} again", "warn")
         elif name in operations.INCIDENT_OPERATIONS or name in operations.RUN_OPERATIONS:
             self._operate(name, top.target())
         elif not top.local(name):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
 
 from ringwatch_tui.actions import Action
 from ringwatch_tui.state.reducer import ConsoleState
@@ -48,7 +49,7 @@ class ActionProvider(Provider):
     async def discover(self) -> Hits:
         """Offer the actions in the order of the key bar."""
         for action in self._palette.palette_actions():
-            title = f"{action.title}  [{action.shown_key}]"
+            title = Content(f"{action.title}  ({action.shown_key})")
             yield DiscoveryHit(title, self._run(action.id), text=action.title, help=action.help)
 
     async def search(self, query: str) -> Hits:

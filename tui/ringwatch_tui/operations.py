@@ -182,16 +182,25 @@ async def answer(desk: Desk, run: Run, step: RunStep) -> None:
     if step.state == "waiting" and step.typed_target and not step.options:
         await approve(desk, run, step)
         return
-    if not step.options:
-        desk.session.say("this step asks nothing", "info")
-        return
     question = step.question or step.title
+    if not step.options:
+        await _answer_freely(desk, run, step, question)
+        return
     options = [(option, option) for option in step.options]
     chosen = await desk.ask.choice(
         "Question", lambda cells: [*paragraph(question, cells, STRONG), BLANK], options
     )
     if chosen is not None:
         await desk.session.answer(run.id, step.id, "answer", chosen, desk.user)
+
+
+async def _answer_freely(desk: Desk, run: Run, step: RunStep, question: str) -> None:
+    if step.kind != "ask":
+        desk.session.say("this step asks nothing")
+        return
+    text = await desk.ask.text("Question", lambda cells: paragraph(question, cells, STRONG), required=True)
+    if text is not None:
+        await desk.session.answer(run.id, step.id, "answer", text, desk.user)
 
 
 async def abort(desk: Desk, run: Run, step: RunStep) -> None:

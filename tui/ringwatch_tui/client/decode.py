@@ -6,6 +6,7 @@ An incident that this console is too old to understand is named in ``Fleet.unrea
 from __future__ import annotations
 
 import math
+import re
 
 from ringwatch_proto import signals
 from ringwatch_proto.codec import from_ns, incident_from_message, subject_from_message
@@ -14,6 +15,12 @@ from ringwatch_proto.v1 import query_pb2, runs_pb2
 from ringwatch_tui.state import model
 
 _NS = 1_000_000_000
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a sort key under which n9 comes before n10."""
+    parts = re.split(r"([0-9]{1,18})", name)
+    return tuple((1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts if part)
 
 
 def fleet(message: query_pb2.Fleet) -> model.Fleet:
@@ -28,8 +35,8 @@ def fleet(message: query_pb2.Fleet) -> model.Fleet:
     return model.Fleet(
         collector=message.collector,
         wall_s=message.wall_ns / _NS,
-        nodes=tuple(node(each) for each in message.nodes),
-        jobs=tuple(job(each) for each in message.jobs),
+        nodes=tuple(sorted((node(each) for each in message.nodes), key=lambda each: natural(each.name))),
+        jobs=tuple(sorted((job(each) for each in message.jobs), key=lambda each: natural(each.name))),
         incidents=tuple(incidents),
         health=health(message.health),
         runs=tuple(run_brief(each) for each in message.runs),

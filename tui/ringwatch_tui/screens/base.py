@@ -87,6 +87,8 @@ class RingScreen(Screen[None]):
         self._drawn: tuple[ConsoleState, float] | None = None
         # Composed and mounted: only then is there something to draw on.
         self.ready = False
+        # When rows last changed places under the operator's hand.
+        self.moved_s = float("-inf")
 
     def compose(self) -> ComposeResult:
         """Put the bars around the body."""

@@ -19,6 +19,7 @@ from ringwatch_tui.views.lines import DIM, STRONG, WARN, Build, Line, Row, Span,
 from ringwatch_tui.views.lines import Column as TableColumn
 from ringwatch_tui.widgets.bars import Bar
 from ringwatch_tui.widgets.lines_view import LinesView
+from ringwatch_tui.widgets.paint import set_frame
 from ringwatch_tui.widgets.vtable import VTable
 
 SETTLE_S = 0.3
@@ -44,7 +45,7 @@ class Dialog(ModalScreen[str | None]):
         """Show what is asked."""
         view = self.query_one("#asked", LinesView)
         view.show(self._build)
-        self.query_one("#box").border_title = self._title
+        set_frame(self.query_one("#box"), self._title)
         view.styles.height = max(1, len(self._build(max(20, min(76, self.app.size.width - 8)))))
 
     def action_refuse(self) -> None:

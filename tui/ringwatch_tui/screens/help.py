@@ -16,6 +16,7 @@ from ringwatch_tui.views.marks import BEARING, LEGEND
 from ringwatch_tui.views.run import STEP_LEGEND
 from ringwatch_tui.widgets.bars import Bar
 from ringwatch_tui.widgets.lines_view import LinesView
+from ringwatch_tui.widgets.paint import set_frame
 from ringwatch_tui.widgets.vtable import VTable
 
 _MOVES = "move: j k or arrows · g G first, last · pgup pgdn · tab next panel"
@@ -52,7 +53,7 @@ class Help(ModalScreen[str | None]):
         table = Table(columns=columns, rows=tuple(self._row(each) for each in self._actions))
         self.query_one(VTable).show(table)
         self.query_one(VTable).focus()
-        self.query_one("#box").border_title = f"Keys on this screen ({self._of})"
+        set_frame(self.query_one("#box"), f"Keys on this screen ({self._of})")
         self.query_one("#letters", LinesView).show(lambda _cells: letters())
         right: Line = (Span("enter", STRONG), Span(" run  ", DIM), Span("esc", STRONG), Span(" close", DIM))
         self.query_one("#hint", Bar).show((), right)

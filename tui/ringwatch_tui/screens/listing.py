@@ -11,6 +11,7 @@ from textual.widgets import Input
 from ringwatch_tui.screens.base import Open, RingScreen, Target
 from ringwatch_tui.state.query import Term, parse
 from ringwatch_tui.state.reducer import ConsoleState
+from ringwatch_tui.views.fleet import no_answer
 from ringwatch_tui.views.lines import DIM, INFO, Build, Span, Table, line
 from ringwatch_tui.widgets.bars import Bar
 from ringwatch_tui.widgets.vtable import VTable
@@ -44,9 +45,12 @@ class Listing(RingScreen):
     def draw(self, state: ConsoleState, monotonic_s: float) -> None:
         """Draw the table and what the filter hides."""
         if state.fleet is None:
+            waiting = Table(columns=(), rows=(), empty=lambda _cells: no_answer(state))
+            self.query_one(VTable).show(waiting, title=self.crumb)
             return
         table, total = self.table(state, monotonic_s, self.terms)
-        self.query_one(VTable).show(table, title=self.crumb)
+        if self.query_one(VTable).show(table, title=self.crumb):
+            self.moved_s = monotonic_s
         text = self.query_one(Input).value
         left = line(Span(f" / {text}", INFO), Span("   esc clears", DIM)) if text else line()
         shown = (

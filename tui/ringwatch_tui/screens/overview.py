@@ -16,12 +16,14 @@ from ringwatch_tui.views.fleet import (
     first_steps,
     fleet_section,
     health_line,
+    no_answer,
     no_incidents,
     summary_lines,
 )
 from ringwatch_tui.views.incident import device_names, incident_table
 from ringwatch_tui.widgets.heatmap import HeatMap
 from ringwatch_tui.widgets.lines_view import LinesView
+from ringwatch_tui.widgets.paint import set_frame
 from ringwatch_tui.widgets.vtable import VTable
 
 
@@ -43,10 +45,11 @@ class Overview(RingScreen):
         """Draw the four panels."""
         fleet = state.fleet
         if fleet is None:
+            self.query_one(HeatMap).show((), lambda _cells: no_answer(state))
             return
         heat = self.query_one(HeatMap)
-        heat.border_title = f"Fleet map · {sum(len(node.gpus) for node in fleet.nodes):,} GPUs"
-        heat.border_subtitle = "tab to enter · m metric · n next bad"
+        gpus = sum(len(node.gpus) for node in fleet.nodes)
+        set_frame(heat, f"Fleet map · {gpus:,} GPUs", "tab to enter · m metric · n next bad")
         heat.show(fleet.nodes, first_steps)
         for section in (fleet_section(fleet), attention_section(fleet)):
             self.query_one(f"#{section.key}", LinesView).show(section.build, title=section.title)
@@ -58,7 +61,8 @@ class Overview(RingScreen):
             devices=device_names(fleet),
             empty=lambda _cells: no_incidents(state, monotonic_s),
         )
-        self.query_one(VTable).show(table, title="Open incidents")
+        if self.query_one(VTable).show(table, title="Open incidents"):
+            self.moved_s = monotonic_s
         behind_s = state.behind_s(monotonic_s)
         self.query_one("#health", LinesView).show(lambda _cells: [health_line(fleet, behind_s)])
 

@@ -95,8 +95,8 @@ class RunWalk(RingScreen):
         if step is not None:
             walk.select(step.id)
         for section in parts:
-            self.query_one(f"#{section.key}", LinesView).show(section.build, title=section.title)
-        self.query_one("#step", LinesView).border_subtitle = STEP_LEGEND
+            legend = STEP_LEGEND if section.key == "step" else None
+            self.query_one(f"#{section.key}", LinesView).show(section.build, title=section.title, hint=legend)
         if self.focused is None or self.focused.id == "document":
             walk.focus()
 

@@ -55,7 +55,7 @@ def no_incidents(state: ConsoleState, monotonic_s: float) -> list[Line]:
     """Return what an empty incident list says: silence must be told apart from blindness."""
     fleet = state.fleet
     if fleet is None:
-        return [line(Span("No answer from the collector yet.", DIM))]
+        return no_answer(state)
     health = health_text(fleet.health, state.behind_s(monotonic_s))
     out = [line(Span("No open incidents; ", STRONG), Span(health + ".", DIM))]
     closed = [each for each in fleet.incidents if not is_open(each) and each.closed_s is not None]
@@ -64,6 +64,20 @@ def no_incidents(state: ConsoleState, monotonic_s: float) -> list[Line]:
         ago = age(state.now_s(monotonic_s) - (last.closed_s or 0))
         out.append(line(Span(f"Last closed {last.id}, {ago} ago: {last.summary}", DIM)))
     return out
+
+
+def no_answer(state: ConsoleState) -> list[Line]:
+    """Return what a console says that has never had an answer."""
+    reason = state.connection.reason
+    rows = [line(Span("Waiting for the collector.", STRONG))]
+    rows.extend([line(Span(reason + ".", WARN))] if reason else [])
+    return [
+        *rows,
+        BLANK,
+        line(Span("start one:   ringwatch collector run", DIM)),
+        line(Span("elsewhere:   ringwatch console --collector HOST:7701", DIM)),
+        line(Span("just a look: ringwatch demo", DIM)),
+    ]
 
 
 def first_steps(cells: int) -> list[Line]:
@@ -97,13 +111,14 @@ def _fleet_lines(fleet: Fleet, cells: int) -> list[Line]:
         _pair("Jobs", Span(_job_counts(fleet.jobs))),
         _pair("Power", Span(_power(fleet.nodes))),
         _pair("Input", Span(f"{percent(health.input_completeness, 1)} complete")),
-        _pair("Rules", Span(f"{health.rules_active} active, {number(health.tick_ms, 1)} ms a look")),
+        _pair("Rules", Span(f"{health.rules_active} active, {number(health.tick_ms)} ms a look")),
     ]
-    if health.messages_refused or health.readings_dropped:
-        lost = f"{health.messages_refused:,} refused, {health.readings_dropped:,} dropped"
-        out.append(_pair("Lost", Span(lost, WARN)))
+    if health.messages_refused:
+        out.append(_pair("Refused", Span(plural(health.messages_refused, "message"), WARN)))
+    if health.readings_dropped:
+        out.append(_pair("Dropped", Span(plural(health.readings_dropped, "reading"), WARN)))
     if simulated:
-        out.append(_pair("Source", Span(f"{simulated} of {len(fleet.nodes)} nodes simulated", DIM)))
+        out.append(_pair("Source", Span(f"{simulated} of {len(fleet.nodes)} simulated", DIM)))
     out.extend(line(Span(clip(text, cells), TROUBLE)) for text in (*health.troubles, *fleet.unread))
     return out
 

@@ -158,6 +158,12 @@ def _cells_of(node: Node, metric: Metric) -> list[Cell]:
     return [gpu_cell(node, gpu, metric) for gpu in node.gpus] or [node_cell(node, metric)]
 
 
+def _flag(node: Node, strip: list[Cell], metric: Metric) -> Cell | Span:
+    """Return the letter of a node that is worse off than each of its GPUs, else a gap."""
+    whole = node_cell(node, metric)
+    return whole if node.gpus and whole.rank > max(cell.rank for cell in strip) else Span(" ")
+
+
 def _named_rows(groups: list[tuple[str, list[Node]]], cells: int, metric: Metric) -> list[MapRow]:
     """Return rows in which each node has its name before its GPUs: for fleets that leave the room."""
     everyone = [node for _, nodes in groups for node in nodes]
@@ -172,9 +178,10 @@ def _named_rows(groups: list[tuple[str, list[Node]]], cells: int, metric: Metric
             items: list[Cell | Span] = [Span(label, HEAD)] if label_cells else []
             for node in nodes[start : start + across]:
                 strip = _cells_of(node, metric)
-                bad = max(cell.rank for cell in strip) > 0
-                items.append(Span(pad(node.name, name_cells) + " ", STRONG if bad else DIM))
-                items.extend([*strip, Span(" " * (slots - len(strip) + 2))])
+                flag = _flag(node, strip, metric)
+                bad = isinstance(flag, Cell) or max(cell.rank for cell in strip) > 0
+                items.append(Span(pad(node.name, name_cells), STRONG if bad else DIM))
+                items.extend([flag, *strip, Span(" " * (slots - len(strip) + 2))])
             out.append(MapRow(items=tuple(items[:-1])))
     return out
 
@@ -192,8 +199,8 @@ def _gpu_rows(groups: list[tuple[str, list[Node]]], cells: int, metric: Metric) 
             if items and used + 1 + len(strip) > room:
                 out.append(_labelled(label, label_cells, items))
                 label, items, used = "" if name else node.name, [], 0
-            items.extend([Span(" "), *strip] if items else strip)
-            used += len(strip) + (1 if used else 0)
+            items.extend([_flag(node, strip, metric), *strip])
+            used += len(strip) + 1
         out.append(_labelled(label, label_cells, items))
     return out
 

@@ -213,7 +213,7 @@ def _cause(incident: Incident, devices: Mapping[str, str], cells: int) -> list[L
 
 
 def _rival_cells(ruled_out: set[tuple[str, str]]) -> int:
-    return min(18, 4 + max((len(cause) for cause, _ in ruled_out), default=8))
+    return min(24, 4 + max((len(cause) for cause, _ in ruled_out), default=8))
 
 
 def _signal(incident: Incident, lead: Finding | None) -> str:

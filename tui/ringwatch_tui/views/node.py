@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from ringwatch_tui.state.format import STALE_AFTER_S, age, clock, fresh, number
-from ringwatch_tui.state.model import Gpu, Node, NodeDetail
+from ringwatch_tui.state.model import Gpu, Node, NodeDetail, Trend
 from ringwatch_tui.state.query import Term, matches
 from ringwatch_tui.state.text import clip, pad, wrap
 from ringwatch_tui.views.heat import METRICS, gpu_cell, gpu_state, node_state, node_strip
@@ -17,6 +17,7 @@ from ringwatch_tui.views.lines import (
     INFO,
     PLAIN,
     STRONG,
+    TROUBLE,
     WARN,
     Build,
     Column,
@@ -26,6 +27,7 @@ from ringwatch_tui.views.lines import (
     Span,
     Table,
     line,
+    paragraph,
     table_lines,
 )
 from ringwatch_tui.views.marks import spark, state_of, state_span
@@ -168,25 +170,35 @@ def sections(detail: NodeDetail) -> tuple[Section, ...]:
 
 
 def trend_lines(detail: NodeDetail, cells: int) -> list[Line]:
-    """Return recent values of each signal, with its newest and its peers' median."""
-    out: list[Line] = []
-    for trend in detail.trends:
-        known = [value for value in trend.values if math.isfinite(value)]
-        if not known:
-            continue
-        name = pad(f"{trend.signal.partition('.')[2]} {trend.device}".strip(), 24)
-        newest = number(trend.values[-1], 0, trend.unit)
-        peers = f" (peers {number(trend.peers[-1], 0)})" if trend.peers else ""
-        room = max(6, cells - 24 - 28)
-        out.append(
-            line(
-                Span(name, HEAD),
-                Span(spark(trend.values, room, squeeze=True)),
-                Span(f"  {newest}"),
-                Span(peers, DIM),
-            )
-        )
-    return out
+    """Return recent values of each signal beside its peers' median, what departs most from it first."""
+    names = {gpu.id: gpu.name for gpu in detail.summary.gpus}
+    shown = [trend for trend in detail.trends if any(math.isfinite(value) for value in trend.values)]
+    shown.sort(key=lambda trend: -_departure(trend))
+    if not shown:
+        return [line(Span("No reading of the last minutes.", DIM))]
+    return [_trend_line(trend, names.get(trend.device, trend.device), cells) for trend in shown]
+
+
+def _departure(trend: Trend) -> float:
+    """Return how far the newest value is from the peers', as a share of theirs; 0 without peers."""
+    if not trend.peers or not (math.isfinite(trend.peers[-1]) and math.isfinite(trend.values[-1])):
+        return 0.0
+    return abs(trend.values[-1] - trend.peers[-1]) / max(abs(trend.peers[-1]), 1e-9)
+
+
+def _trend_line(trend: Trend, device: str, cells: int) -> Line:
+    signal = trend.signal.partition(".")[2].removesuffix("_percent").removesuffix("_celsius")
+    newest = number(trend.values[-1], 0, trend.unit)
+    peers = f" (peers {number(trend.peers[-1])})" if trend.peers else ""
+    away = _departure(trend) >= 0.05
+    name_cells = min(26, cells // 3)
+    room = max(4, cells - name_cells - 27)
+    return line(
+        Span(pad(f"{device} {signal}".strip(), name_cells), HEAD),
+        Span(spark(trend.values, room, squeeze=True), WARN if away else ""),
+        Span(f" {newest}", WARN if away else ""),
+        Span(peers, DIM),
+    )
 
 
 def source_lines(detail: NodeDetail, cells: int) -> list[Line]:
@@ -195,34 +207,15 @@ def source_lines(detail: NodeDetail, cells: int) -> list[Line]:
         return [line(Span("No source was reported.", DIM))]
     out: list[Line] = []
     for source in sorted(detail.sources, key=lambda each: (each.up, each.name)):
-        word = Span("up  ", DIM) if source.up else Span("DOWN", FAULT)
-        timing = (
-            f"  read {age(source.age_s)} ago in {number(source.duration_ms, 1, 'ms')}" if source.up else ""
-        )
-        reason = source.reason if not source.up else ""
-        rows = wrap(reason, cells - 20) if reason else [""]
-        out.append(
-            line(
-                word,
-                " ",
-                Span(pad(source.name, 14), STRONG if not source.up else ""),
-                Span(timing, DIM),
-                Span(rows[0]),
-            )
-        )
-        out.extend(line(" " * 19, Span(row)) for row in rows[1:])
+        word = Span("up   ", DIM) if source.up else Span("DOWN ", TROUBLE)
+        name = Span(pad(source.name, 11), "" if source.up else STRONG)
+        timing = f"{age(source.age_s)} ago, {number(source.duration_ms, 1, 'ms')}"
+        rows = [timing] if source.up else wrap(source.reason or "no reason given", cells - 16)
+        out.append(line(word, name, Span(rows[0], DIM if source.up else "")))
+        out.extend(line(" " * 16, Span(row)) for row in rows[1:])
     if detail.agent_version:
-        out.append(
-            line(
-                Span(
-                    clip(
-                        f"agent {detail.agent_version}; verbs allowed: {', '.join(detail.verbs) or 'none'}",
-                        cells,
-                    ),
-                    DIM,
-                )
-            )
-        )
+        verbs = ", ".join(detail.verbs) or "none"
+        out.extend(paragraph(f"agent {detail.agent_version}; verbs allowed: {verbs}", cells, DIM))
     return out
 
 

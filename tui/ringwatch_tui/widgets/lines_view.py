@@ -11,7 +11,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from ringwatch_tui.views.lines import Build, Line
-from ringwatch_tui.widgets.paint import base_style, strip_of
+from ringwatch_tui.widgets.paint import base_style, set_frame, strip_of
 
 
 class LinesView(ScrollView):
@@ -35,10 +35,7 @@ class LinesView(ScrollView):
     def show(self, build: Build, *, title: str | None = None, hint: str | None = None) -> None:
         """Show other content; the place scrolled to stays."""
         self._build = build
-        if title is not None and self.border_title != title:
-            self.border_title = title
-        if hint is not None and self.border_subtitle != hint:
-            self.border_subtitle = hint
+        set_frame(self, title, hint)
         self._rebuild()
 
     def _rebuild(self) -> None:

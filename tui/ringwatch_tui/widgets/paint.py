@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.content import Content
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -47,6 +48,16 @@ def strip_of(widget: Widget, content: Line, cells: int, *, under: Style | None =
 def _ground(under: Style) -> Style:
     """Return only what lies beneath of a style, so that letters keep their colour on it."""
     return Style(reverse=under.reverse) if under.reverse else Style.null()
+
+
+def set_frame(widget: Widget, title: str | None, hint: str | None = None) -> None:
+    """Name a widget's frame. The names are text that came from elsewhere, never markup."""
+    ascii_only = widget.screen.has_class(ASCII_CLASS)
+    for name, text in (("border_title", title), ("border_subtitle", hint)):
+        if text:
+            content = Content(to_ascii(clean(text)) if ascii_only else clean(text))
+            if getattr(widget, name) != content.markup:
+                setattr(widget, name, content)
 
 
 def marker(selected: bool) -> str:

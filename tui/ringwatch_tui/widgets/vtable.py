@@ -15,7 +15,7 @@ from textual.strip import Strip
 
 from ringwatch_tui.themes import SELECTED
 from ringwatch_tui.views.lines import Column, Line, Row, Span, Table, columns_for, header_line, row_line
-from ringwatch_tui.widgets.paint import base_style, looks_of, marker, strip_of
+from ringwatch_tui.widgets.paint import base_style, looks_of, marker, set_frame, strip_of
 
 _MARGIN = 2
 
@@ -69,10 +69,7 @@ class VTable(ScrollView, can_focus=True):
     def show(self, table: Table, *, title: str | None = None, hint: str | None = None) -> bool:
         """Show other rows; return whether the order of those there changed under the operator's hand."""
         before = [row.id for row in self._table.rows]
-        if title is not None and self.border_title != title:
-            self.border_title = title
-        if hint is not None and self.border_subtitle != hint:
-            self.border_subtitle = hint
+        set_frame(self, title, hint)
         after = [row.id for row in table.rows]
         if table.rows == self._table.rows and table.columns == self._table.columns and table.rows:
             return False
