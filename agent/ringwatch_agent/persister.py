@@ -20,13 +20,24 @@ _MARK_S: Final = 10.0
 
 
 class Persister:
-    """Writes what the spool takes in. ``trouble`` is empty, or why the spool is in memory only."""
+    """Writes what the spool takes in.
 
-    def __init__(self, spool: Spool, journal: Journal, *, retry_s: float = _RETRY_S) -> None:
+    ``trouble`` is empty, or why the spool is in memory only; ``on_write`` is told it after each try.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        journal: Journal,
+        *,
+        on_write: Callable[[str], None] = lambda _: None,
+        retry_s: float = _RETRY_S,
+    ) -> None:
         self.trouble = ""
         self.failures = 0
         self._spool = spool
         self._journal = journal
+        self._on_write = on_write
         self._retry_s = retry_s
         self._synced_s = 0.0
         self._marked_s = time.monotonic()
@@ -90,9 +101,11 @@ class Persister:
         if self.trouble:
             _log.info("the spool is on disk again")
         self.trouble = ""
+        self._on_write("")
 
     def _failed(self, error: OSError) -> None:
         self.failures += 1
         if not self.trouble:
             _log.warning("the spool is in memory only: %s", error)
         self.trouble = f"the spool is in memory only: {error.strerror or error}"
+        self._on_write(self.trouble)

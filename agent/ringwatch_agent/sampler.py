@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -86,6 +87,19 @@ class Sampler:
     def announce(self, event: EventRecord) -> None:
         """Send an event of the agent itself with the next beat."""
         self._events.append(event)
+
+    def report(self, name: str, trouble: str) -> None:
+        """Show a part of the agent itself among the sources: up while ``trouble`` is empty."""
+        health = self.health.setdefault(name, SourceHealth(name=name))
+        outcome = Outcome(
+            reading=None if trouble else Reading(),
+            reason=trouble,
+            unsupported=False,
+            duration_s=math.nan,
+            ended_s=time.monotonic(),
+        )
+        if event := health.take(outcome, self._clock().wall_ns):
+            self._events.append(event)
 
     def wake(self, name: str) -> None:
         """Have source ``name`` read and delivered at once. Safe to call from any thread."""
