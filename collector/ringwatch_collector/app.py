@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Final
 
@@ -51,10 +52,20 @@ class Collector:
         """Build the parts and load what an earlier collector left; raise ConfigError or StoreError."""
         self._config = config
         self._name = config.name or socket.gethostname()
-        self._lock = _lock_folder(config)
         self.clock = Clock()
         self.counters = Counters()
-        self.store = Store(_database_url(config), self.counters, config.store_retry_s)
+        self._server: grpc.aio.Server | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        with ExitStack() as undo:
+            self._lock = undo.enter_context(_lock_folder(config))
+            self.store = Store(_database_url(config), self.counters, config.store_retry_s)
+            undo.callback(self.store.close)
+            self._build()
+            self._restore()
+            undo.pop_all()
+
+    def _build(self) -> None:
+        config = self._config
         self.fleet = FleetState(_fleet_policy(config), self.counters.dropped, self.clock.now_s())
         self.sessions = Sessions()
         self.broker = ActionBroker(self.sessions)
@@ -106,9 +117,11 @@ class Collector:
         self._exporter = Exporter(
             self.answers, self.counters, self.fleet, self.sessions, config.metrics_listen
         )
-        self._restore()
-        self._server: grpc.aio.Server | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def metrics_port(self) -> int:
+        """Return the port of the Prometheus page, 0 while there is none."""
+        return self._exporter.port
 
     def _runbooks_for(self, _incident: Incident) -> tuple[str, ...]:
         return ()

@@ -80,7 +80,10 @@ def batch(
     blocks: Iterable[wire.Block] | None = None,
     events: Iterable[wire.Event] = (),
     wall_ns: int | None = None,
-    **packed: bytes,
+    steps: bytes = b"",
+    collectives: bytes = b"",
+    rank_states: bytes = b"",
+    flows: bytes = b"",
 ) -> wire.Batch:
     """Return a batch of now."""
     return wire.Batch(
@@ -90,7 +93,10 @@ def batch(
         monotonic_ns=time.monotonic_ns(),
         blocks=[gpu_block()] if blocks is None else blocks,
         events=events,
-        **packed,
+        steps=steps,
+        collectives=collectives,
+        rank_states=rank_states,
+        flows=flows,
     )
 
 
@@ -153,10 +159,10 @@ class Client:
     async def receive(self) -> wire.CollectorMessage | None:
         """Return the next message, None when the stream has ended."""
         try:
-            message = await asyncio.wait_for(self._call.read(), 20)
+            message: wire.CollectorMessage | None = await asyncio.wait_for(self._call.read(), 20)
         except grpc.aio.AioRpcError:
             return None
-        if message is grpc.aio.EOF:
+        if not isinstance(message, wire.CollectorMessage):
             return None
         if message.HasField("ack"):
             self.acknowledged = message.ack.sequence

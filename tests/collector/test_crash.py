@@ -133,24 +133,13 @@ async def test_sigterm_ends_the_process_with_0_and_says_goodbye_to_agents(tmp_pa
 async def test_a_second_collector_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     """Two would write over each other."""
     with process(tmp_path):
-        other = await asyncio.to_thread(
-            subprocess.run,
-            [
-                sys.executable,
-                "-m",
-                "ringwatch_collector",
-                "run",
-                "--listen",
-                "127.0.0.1:0",
-                "--data-dir",
-                tmp_path,
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
+        command = [sys.executable, "-m", "ringwatch_collector", "run", "--listen", "127.0.0.1:0"]
+        other = await asyncio.create_subprocess_exec(
+            *command, "--data-dir", str(tmp_path), stderr=asyncio.subprocess.PIPE
         )
+        _, said = await other.communicate()
     assert other.returncode == 2
-    assert "another collector uses it" in other.stderr
+    assert b"another collector uses it" in said
 
 
 async def test_a_full_disk_withholds_acknowledgements_says_so_and_recovers(tmp_path: Path) -> None:

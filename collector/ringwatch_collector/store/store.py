@@ -62,8 +62,12 @@ class Store:
     def __init__(self, url: str, counters: Counters, retry_s: float = 0.5) -> None:
         try:
             self._engine: Engine = open_engine(url)
-            self._prepare()
         except (SQLAlchemyError, ImportError) as error:
+            raise StoreError(f"cannot open the database: {error}") from error
+        try:
+            self._prepare()
+        except SQLAlchemyError as error:
+            self._engine.dispose()
             raise StoreError(f"cannot open the database: {error}") from error
         self._writer = Writer(self._engine, counters, retry_s)
         self._writer.start()
