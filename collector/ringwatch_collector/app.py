@@ -215,7 +215,7 @@ class Collector:
         self.sessions.refuse_all("the collector is stopping", 1.0)
         if self._server is not None:
             await self._server.stop(grace=min(0.5, self._config.shutdown_s))
-        self._exporter.stop()
+        await asyncio.to_thread(self._exporter.stop)
         await asyncio.to_thread(self.store.close, self._config.shutdown_s)
         self._lock.close()
 

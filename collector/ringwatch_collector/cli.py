@@ -89,7 +89,8 @@ async def _run(config: CollectorConfig) -> int:
     try:
         port = await collector.start()
         host = config.listen.rpartition(":")[0]
-        print(json.dumps({"listening": f"{host}:{port}"}), flush=True)
+        metrics = {"metrics_port": collector.metrics_port} if collector.metrics_port else {}
+        print(json.dumps({"listening": f"{host}:{port}", **metrics}), flush=True)
         await stop.wait()
     finally:
         await collector.stop()

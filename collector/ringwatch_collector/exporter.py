@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -18,14 +19,11 @@ from ringwatch_collector.sessions import Sessions
 from ringwatch_proto.errors import ConfigError
 
 _PREFIX: Final = "ringwatch_collector_"
+_ANSWER_S: Final = 5.0
 
 
 class _Page(Collector):
-    """Reads the counts when the page is asked for.
-
-    It runs on the page's own thread; it reads plain numbers only, and a count that moves meanwhile
-    is as good a moment before as after.
-    """
+    """Reads the counts when the page is asked for: on the loop, which owns them."""
 
     def __init__(
         self, answers: FleetAnswers, counters: Counters, fleet: FleetState, sessions: Sessions
@@ -34,9 +32,17 @@ class _Page(Collector):
         self._counters = counters
         self._fleet = fleet
         self._sessions = sessions
+        self.loop: asyncio.AbstractEventLoop | None = None
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every metric."""
+        """Yield every metric; called on the page's own thread."""
+        if self.loop is not None:
+            yield from asyncio.run_coroutine_threadsafe(self._read(), self.loop).result(_ANSWER_S)
+
+    async def _read(self) -> list[Metric]:
+        return list(self._metrics())
+
+    def _metrics(self) -> Iterator[Metric]:
         counters = self._counters
         for name, help_text, total in (
             ("batches_taken", "batches that were applied", counters.batches_taken),
@@ -102,14 +108,16 @@ class Exporter:
     ) -> None:
         self._listen = listen
         self._registry = CollectorRegistry()
-        self._registry.register(_Page(answers, counters, fleet, sessions))
+        self._page = _Page(answers, counters, fleet, sessions)
+        self._registry.register(self._page)
         self._stop: Callable[[], None] | None = None
         self.port = 0
 
     def start(self) -> None:
-        """Start to serve; raise ConfigError when the address cannot be had."""
+        """Start to serve beside the running loop; raise ConfigError when the address cannot be had."""
         if not self._listen:
             return
+        self._page.loop = asyncio.get_running_loop()
         host, port = split_address(self._listen)
         try:
             server, thread = start_http_server(port, host, self._registry)
