@@ -54,7 +54,7 @@ class Agent:
             self._spool,
             verbs,
             tls=_tls(config),
-            allow_plaintext=config.allow_plaintext,
+            allow_plaintext=config.insecure_plaintext,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -91,6 +91,7 @@ class Agent:
             spool_batches=len(self._spool),
             spool_bytes=self._spool.bytes,
             beats_missed=self._sampler.beats_missed,
+            deliveries_failed=self._sampler.deliveries_failed,
             dropped=dict(self._spool.dropped_total),
         )
 

@@ -106,7 +106,7 @@ class AgentConfig:
     tls_ca: Annotated[Path | None, Doc("CA of the collector; with the next two, mutual TLS", Path)] = None
     tls_certificate: Annotated[Path | None, Doc("certificate of this node", Path)] = None
     tls_key: Annotated[Path | None, Doc("key of this node", Path)] = None
-    allow_plaintext: Annotated[bool, Doc("dial a collector off loopback without TLS", _yes)] = False
+    insecure_plaintext: Annotated[bool, Doc("dial a collector off loopback without TLS", _yes)] = False
 
     def __post_init__(self) -> None:
         if not self.node:

@@ -67,6 +67,7 @@ class Encoder:
         """Return the messages of what was read at one instant."""
         taken = tuple(readings)
         tables = [merge_tables(parts) for parts in _by_table(taken).values()]
+        misfits = sum(not _fits(table) for reading in taken for table in reading.tables)
         hello = self._learn(taken, tables)
         batch = pb.Batch(
             schema_id=self._schema_id,
@@ -78,7 +79,7 @@ class Encoder:
             rank_states=b"".join(reading.rank_states for reading in taken),
             flows=b"".join(reading.flows for reading in taken),
             events=[_event(event, self._at_pci) for reading in taken for event in reading.events],
-            dropped=_dropped(taken),
+            dropped=_dropped(taken, misfits),
         )
         return Encoded(hello=hello, batch=batch)
 
@@ -136,7 +137,7 @@ def merge_tables(parts: Sequence[TableReading]) -> TableReading:
 def _by_table(readings: Iterable[Reading]) -> dict[Table, list[TableReading]]:
     tables: dict[Table, list[TableReading]] = {}
     for reading in readings:
-        for table in reading.tables:
+        for table in filter(_fits, reading.tables):
             tables.setdefault(table.table, []).append(table)
     return tables
 
@@ -206,8 +207,12 @@ def _event(record: EventRecord, at_pci: Mapping[str, str]) -> pb.Event:
     )
 
 
-def _dropped(readings: Iterable[Reading]) -> list[pb.Dropped]:
-    counts: Counter[str] = Counter()
+def _fits(table: TableReading) -> bool:
+    return len(table.values) == len(table.devices) * len(table.signals)
+
+
+def _dropped(readings: Iterable[Reading], misfits: int) -> list[pb.Dropped]:
+    counts: Counter[str] = Counter({"encode.tables": misfits})
     for reading in readings:
         counts.update(reading.dropped)
     return [pb.Dropped(kind=kind, count=count) for kind, count in counts.items() if count]

@@ -30,6 +30,7 @@ class AgentNumbers:
     spool_batches: int
     spool_bytes: int
     beats_missed: int
+    deliveries_failed: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -109,11 +110,14 @@ class Exporter:
             gauge = GaugeMetricFamily(f"ringwatch_agent_{name}", help, labels=["node"])
             gauge.add_metric([self._node], float(value))
             yield gauge
-        missed = CounterMetricFamily(
-            "ringwatch_agent_beats_missed", "beats that came too late", labels=["node"]
+        counters = (
+            ("beats_missed", "beats that came too late", numbers.beats_missed),
+            ("deliveries_failed", "beats that could not be encoded", numbers.deliveries_failed),
         )
-        missed.add_metric([self._node], numbers.beats_missed)
-        yield missed
+        for name, help, count in counters:
+            counter = CounterMetricFamily(f"ringwatch_agent_{name}", help, labels=["node"])
+            counter.add_metric([self._node], count)
+            yield counter
         lost = CounterMetricFamily(
             "ringwatch_agent_dropped", "what was dropped, by kind", labels=["node", "kind"]
         )

@@ -50,7 +50,7 @@ class Persister:
             try:
                 await self._on_thread(self._work())
                 self._fine()
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - a journal that fails leaves the spool in memory
                 self._failed(error)
                 await asyncio.sleep(self._retry_s)
 
@@ -103,9 +103,10 @@ class Persister:
         self.trouble = ""
         self._on_write("")
 
-    def _failed(self, error: OSError) -> None:
+    def _failed(self, error: Exception) -> None:
+        reason = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         self.failures += 1
         if not self.trouble:
-            _log.warning("the spool is in memory only: %s", error)
-        self.trouble = f"the spool is in memory only: {error.strerror or error}"
+            _log.warning("the spool is in memory only: %s", reason)
+        self.trouble = f"the spool is in memory only: {reason}"
         self._on_write(self.trouble)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from ringwatch_agent.sources.base import EventRecord, Reading, Source
 from ringwatch_agent.worker import Outcome, SourceWorker
 from ringwatch_proto import events
 from ringwatch_proto.records import Severity
+
+_log = logging.getLogger(__name__)
 
 CLOCK_JUMP_S: Final = 0.5
 # A source that cries wolf cannot make the agent send more often than this.
@@ -63,6 +66,7 @@ class Sampler:
     ) -> None:
         self.health: dict[str, SourceHealth] = {}
         self.beats_missed = 0
+        self.deliveries_failed = 0
         self._deliver = deliver
         self._interval_s = interval_s
         self._patience_s = interval_s * 0.7
@@ -158,7 +162,12 @@ class Sampler:
             events=tuple(self._events),
         )
         readings, self._came, self._events = [*self._came, own], [], []
-        self._deliver(readings, now)
+        try:
+            self._deliver(readings, now)
+        except Exception:  # noqa: BLE001 - the one broad handler of this loop
+            self.deliveries_failed += 1
+            if self.deliveries_failed == 1:
+                _log.exception("a beat could not be delivered; counted from now on")
 
     def _look_at_the_clock(self, now: Instant) -> None:
         before_s, self._offset_s = self._offset_s, now.offset_s

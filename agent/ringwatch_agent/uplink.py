@@ -111,6 +111,8 @@ class Uplink:
                     raise
             except grpc.aio.AioRpcError as error:
                 self._down(f"{error.code().name.lower()}: {error.details()}")
+            except Exception as error:  # noqa: BLE001 - whatever a collector sends must not end the agent
+                self._down(f"{type(error).__name__}: {error}")
             failures = 0 if self.state.acked_sequence > acked else failures + 1
             await self._pause(self._backoff.wait_s(failures, retry_after_s, self._dice))
 

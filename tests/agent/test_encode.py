@@ -107,6 +107,29 @@ def test_events_and_drop_counts_cross_whole() -> None:
     assert [(each.kind, each.count) for each in batch.dropped] == [("kmsg.lines", 3)]
 
 
+def test_a_table_that_does_not_fit_its_columns_is_left_out_and_counted() -> None:
+    """One source with a bug costs its own table."""
+    batch = Encoder(IDENTITY).encode([_gpus([1, 2, 3])], wall_ns=0, monotonic_ns=0).batch
+    assert not batch.blocks
+    assert [(each.kind, each.count) for each in batch.dropped] == [("encode.tables", 1)]
+
+
+def test_a_kernel_line_gets_the_gpu_that_has_its_address() -> None:
+    """The log knows PCI addresses, the fleet knows UUIDs."""
+    device = Device(id="GPU-1", name="gpu0", pci_address="0000:41:00.0")
+    table = TableReading(table=Table.GPU, devices=(device,), signals=(2,), values=array("f", [0]))
+    told = [
+        EventRecord(wall_ns=0, kind="gpu.xid", severity=3, source="kmsg", text="", device=each)
+        for each in ("0000:41:00.0", "0000:99:00.0")
+    ]
+    batch = (
+        Encoder(IDENTITY)
+        .encode([Reading(tables=(table,), events=tuple(told))], wall_ns=0, monotonic_ns=0)
+        .batch
+    )
+    assert [event.device for event in batch.events] == ["GPU-1", "0000:99:00.0"]
+
+
 def test_packed_records_are_joined_in_order() -> None:
     """Packed records of several sources lie back to back."""
     readings = [Reading(steps=b"ab", flows=b"1"), Reading(steps=b"cd", flows=b"2")]

@@ -244,6 +244,24 @@ async def test_a_part_of_the_agent_shows_its_trouble_as_a_source_does(make: Make
     assert bench.row("spool")["source.up"] == 1
 
 
+async def test_a_beat_that_cannot_be_delivered_does_not_end_the_agent() -> None:
+    """It is counted, and the next beat comes."""
+    beats = 0
+
+    def deliver(_readings: list[Reading], _now: Instant) -> None:
+        nonlocal beats
+        beats += 1
+        raise TypeError("not a number")
+
+    sampler = Sampler(deliver, interval_s=0.02)
+    running = asyncio.create_task(sampler.run())
+    while beats < 3:
+        await asyncio.sleep(0.005)
+    await sampler.stop()
+    await running
+    assert sampler.deliveries_failed == beats
+
+
 async def test_stop_before_run_and_twice_is_safe(make: Make) -> None:
     """stop() is idempotent."""
     bench = make(Scripted("one"))

@@ -74,7 +74,7 @@ def rdma_rows(sysfs: Path) -> Iterator[PortRow]:
 def _net_row(path: Path) -> PortRow:
     speed = number(path / "speed")
     return PortRow(
-        device=Device(id=path.name, name=path.name, pci_address=_pci(path), model=_word(path / "address")),
+        device=Device(id=path.name, name=path.name, pci_address=_pci(path), model=_driver(path)),
         up=number(path / "carrier") == 1,
         speed_gbit_per_s=speed / 1000 if speed is not None and speed > 0 else math.nan,
         counters=_counters(path, _NET_COUNTERS),
@@ -122,6 +122,11 @@ def _leading_number(text: str) -> float:
 
 def _is_hardware(path: Path) -> bool:
     return (path / "device").exists()
+
+
+def _driver(path: Path) -> str:
+    driver = path / "device/driver"
+    return driver.resolve().name if driver.exists() else ""
 
 
 def _pci(path: Path) -> str:
