@@ -19,11 +19,9 @@ _PATIENCE_STEPS: Final = 64
 class Loop:
     """Marks steps, data waits and saves."""
 
-    def __init__(
-        self, watch: Watch, before_step: Callable[[], None], on_step: Callable[[float], None]
-    ) -> None:
+    def __init__(self, watch: Watch, sweep: Callable[[], None], on_step: Callable[[float], None]) -> None:
         self._watch = watch
-        self._before_step = before_step
+        self._sweep = sweep
         self._on_step = on_step
         self._leader: weakref.ref[Any] | None = None
         self._others = 0
@@ -46,7 +44,7 @@ class Loop:
 
     def _stepping(self, optimizer: Any) -> None:  # noqa: ARG002  the hook's signature
         if self._watch.recorder is not None:
-            self._before_step()
+            self._sweep()
 
     def _stepped(self, optimizer: Any) -> None:
         if self.marked_by_job:
@@ -71,6 +69,7 @@ class Loop:
             recorder = watch.recorder
             if recorder is None or identify() != self.thread:
                 return original(iterator)
+            self._sweep()
             recorder.data_begin()
             try:
                 return original(iterator)
@@ -86,6 +85,7 @@ class Loop:
             recorder = watch.recorder
             if recorder is None or threading.get_ident() != self.thread:
                 return original(*arguments, **named)
+            self._sweep()
             recorder.pause_begin(0)
             try:
                 return original(*arguments, **named)

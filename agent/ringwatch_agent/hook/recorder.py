@@ -1,6 +1,6 @@
 """Turns what the patches see into step and collective records; owns the clockwork of one rank.
 
-Every moment of a step is charged to one account: the data loader, a collective in flight, a pause, or
+Every moment of a step is charged to one account: the data loader, a pause, a collective in flight, or
 the rank's own compute, in this order when several hold. So compute is this rank's own work, and a rank
 that waits for another does not look slow. What follows the optimizer step (the tail) is a pause when the
 data loader or a forward pass follows, and compute when neither is ever seen.
@@ -225,10 +225,10 @@ class Recorder:
         self._since = now
         if self._data:
             mode = _DATA
-        elif self._flight:
-            mode = _FLIGHT
         elif self._pauses:
             mode = _PAUSE
+        elif self._flight:
+            mode = _FLIGHT
         elif self._tail:
             mode = _TAIL
         else:

@@ -24,8 +24,8 @@ from ringwatch_agent.hook.recorder import Recorder
 from ringwatch_agent.hook.ring_writer import RingWriter
 from ringwatch_proto.layout import StepFlag
 
-# How often a step's end looks whether the agent is still, or again, there: one system call each time.
-RETRY_S: Final = 5.0
+# How often a step's end looks whether the agent is still, or again, there: a few system calls each time.
+_RETRY_S: Final = 5.0
 _REASON_LENGTH: Final = 200
 _FLOAT_MAX: Final = 3.4e38
 
@@ -45,6 +45,7 @@ class Session:
         self._reason = "finished"
         self._steps = 0
         self._next_try_ns = 0
+        self._retry_ns = int(_retry_s() * 1e9)
 
     def install(self) -> None:
         """Replace what must be replaced in torch; once."""
@@ -89,7 +90,7 @@ class Session:
             recorder.step_end(loss)
         now = monotonic_ns()
         if now >= self._next_try_ns:
-            self._next_try_ns = now + int(RETRY_S * 1e9)
+            self._next_try_ns = now + self._retry_ns
             self._look_after_agent()
 
     def drop(self) -> None:
@@ -125,7 +126,7 @@ class Session:
         recorder = Recorder(ring, self._steps)
         channel = Channel.connect(identity, ring.fd)
         ring.close_file()
-        self._next_try_ns = monotonic_ns() + int(RETRY_S * 1e9)
+        self._next_try_ns = monotonic_ns() + self._retry_ns
         if channel is None:
             return
         self._channel, self._ring = channel, ring
@@ -149,6 +150,15 @@ class Session:
             return result
 
         return init_process_group
+
+
+def _retry_s() -> float:
+    """Return RINGWATCH_RETRY_S, or what stands for it when it is unset or no positive number."""
+    try:
+        value = float(os.environ.get("RINGWATCH_RETRY_S", ""))
+    except ValueError:
+        return _RETRY_S
+    return value if 0.0 < value < 1e6 else _RETRY_S
 
 
 _SESSION: Session | None = None

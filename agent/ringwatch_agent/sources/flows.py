@@ -22,8 +22,6 @@ _NAN: Final = float("nan")
 _US: Final = 1e-6
 # A connection that sent so much in an interval carries gradients, not control messages.
 BULK_BYTES: Final = 256 * 1024
-# The owners of unknown sockets are looked up at most this often: it reads every descriptor of every rank.
-_LOOK_UP_S: Final = 5.0
 
 
 class Connections(Protocol):
@@ -66,7 +64,11 @@ class FlowsSource:
         self._proc = proc
         self._clock = clock
         self._kernel: Connections | None = None
-        self._forget()
+        self._read_s = _NAN
+        self._watched: dict[int, int] = {}
+        self._owners: dict[int, int | None] = {}
+        self._before: dict[int, TcpInfo] = {}
+        self._rows: frozenset[int] = frozenset()
 
     @property
     def name(self) -> str:
@@ -95,7 +97,7 @@ class FlowsSource:
             self._forget()
             return Reading()
         found = [one for one in self._kernel.connections() if not is_local(one)]
-        self._find_owners(found, pids, now_s)
+        self._find_owners(found, pids)
         usages = self._usages(found)
         self._rows = frozenset(pids.values())
         if math.isnan(interval_s) or interval_s <= 0.0:
@@ -105,20 +107,17 @@ class FlowsSource:
 
     def _forget(self) -> None:
         self._read_s = _NAN
-        self._looked_s = -math.inf
-        self._watched: dict[int, int] = {}
-        self._owners: dict[int, int | None] = {}
-        self._before: dict[int, TcpInfo] = {}
-        self._rows: frozenset[int] = frozenset()
+        self._watched, self._owners, self._before = {}, {}, {}
+        self._rows = frozenset()
 
-    def _find_owners(self, found: list[TcpSocket], pids: Mapping[int, int], now_s: float) -> None:
-        """Learn which rank holds which socket; ``None`` stands for one that no rank holds."""
+    def _find_owners(self, found: list[TcpSocket], pids: Mapping[int, int]) -> None:
+        """Learn which rank holds which socket; ``None`` stands for one that no rank holds.
+
+        It takes a look at every descriptor of every rank, so it is done when there is something new.
+        """
         inodes = {one.inode for one in found}
-        changed = dict(pids) != self._watched
-        unknown = inodes - self._owners.keys()
-        if not changed and (not unknown or now_s - self._looked_s < _LOOK_UP_S):
+        if dict(pids) == self._watched and inodes <= self._owners.keys():
             return
-        self._looked_s = now_s
         self._watched = dict(pids)
         held = {inode: row for pid, row in pids.items() for inode in _sockets_of(self._proc / str(pid))}
         self._owners = {inode: held.get(inode) for inode in inodes}
@@ -131,8 +130,11 @@ class FlowsSource:
             if row is None:
                 continue
             info = now[one.cookie] = parse_info(one.info)
-            # A connection made since the last read began at nothing; one that came with a new rank is older.
-            before = self._before.get(one.cookie, None if row in self._rows else info)
+            before = self._before.get(one.cookie)
+            # A connection made since the last read began at nothing; one that came with a new rank is older
+            # than that, and what it did in the interval is not known.
+            if before is None and row not in self._rows:
+                continue
             usages.setdefault((row, one.peer), []).append(_usage(before, info))
         self._before = now
         return usages
