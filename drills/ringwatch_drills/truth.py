@@ -76,10 +76,10 @@ _LINK: Final = (IncidentKind.SLOW_LINK,)
 TRUTHS: Final[dict[str, Truth]] = {
     # The lab's real faults.
     "slow-rank": _truth(_COMPUTE, ("cpu_quota",), names_rank),
-    "slow-rank-stop": _truth(_COMPUTE, ("stopped",), names_rank),
+    "slow-rank-stop": _truth(_COMPUTE, ("process_paused",), names_rank),
     "slow-link": _truth(_LINK, ("slow_link",), names_link),
-    "hang": _truth(_HANG, ("process_stopped", "stopped"), names_rank),
-    "crash": _truth(_DIED, ("rank_died", "killed"), names_rank),
+    "hang": _truth(_HANG, ("process_stopped",), names_rank),
+    "crash": _truth(_DIED, ("killed",), names_rank),
     "dataloader": _truth(_LOADER, ("dataloader",), names_rank),
     "checkpoint": _truth((), (), None),
     "xid": _truth((IncidentKind.GPU_OFF_BUS,), ("xid_79",), names_device_of_node),
@@ -88,7 +88,7 @@ TRUTHS: Final[dict[str, Truth]] = {
     "thermal": _truth((*_COMPUTE, IncidentKind.GPU_THERMAL), ("thermal_slowdown",), names_gpu),
     "power-brake": _truth((*_COMPUTE, IncidentKind.GPU_POWER), ("power_brake",), names_node),
     "gpu-off-bus": _truth((IncidentKind.GPU_OFF_BUS,), ("xid_79", "gpu_lost"), names_gpu),
-    "dead-rank": _truth(_DIED, ("rank_died", "killed"), names_rank),
+    "dead-rank": _truth(_DIED, ("killed",), names_rank),
     "agent-silent": _truth((IncidentKind.AGENT_SILENT,), ("agent_silent",), names_node),
 }
 
