@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from ringwatch_agent.channel import Tls
@@ -25,7 +24,7 @@ from ringwatch_agent.spool import Spool
 from ringwatch_agent.uplink import Uplink
 from ringwatch_agent.verbs import NodeFacts, Verbs
 from ringwatch_proto import __version__, events
-from ringwatch_proto.errors import ConfigError, VerbError
+from ringwatch_proto.errors import VerbError
 from ringwatch_proto.records import Severity
 
 _log = logging.getLogger(__name__)
@@ -124,7 +123,8 @@ def _build(config: AgentConfig, sampler: Sampler) -> dict[str, Source]:
     for entry in ALL:
         if entry.name not in config.sources_off:
             wake = partial(sampler.wake, entry.name)
-            built[entry.name] = entry.build(SourceContext(config=config, wake=wake, built=built))
+            context = SourceContext(config=config, wake=wake, built=built, keeps_state=True)
+            built[entry.name] = entry.build(context)
             sampler.add(built[entry.name])
     return built
 
@@ -132,18 +132,11 @@ def _build(config: AgentConfig, sampler: Sampler) -> dict[str, Source]:
 def _identity(config: AgentConfig, verbs: tuple[str, ...]) -> NodeIdentity:
     return NodeIdentity(
         node=config.node,
-        boot_id=_boot_id(config.proc),
+        boot_id=config.boot_id,
         agent_version=__version__,
         labels=config.labels,
         verbs=verbs,
     )
-
-
-def _boot_id(proc: Path) -> str:
-    try:
-        return (proc / "sys/kernel/random/boot_id").read_text().strip()
-    except OSError as error:
-        raise ConfigError(f"no boot id under {proc}: {error.strerror}") from error
 
 
 def _tls(config: AgentConfig) -> Tls | None:

@@ -118,6 +118,14 @@ class AgentConfig:
         if not separator or not host or not port.isdigit():
             raise ConfigError(f"collector: {self.collector!r} is not HOST:PORT")
 
+    @property
+    def boot_id(self) -> str:
+        """Return what the kernel calls this boot; raise ConfigError where it has no name for it."""
+        try:
+            return (self.proc / "sys/kernel/random/boot_id").read_text().strip()
+        except OSError as error:
+            raise ConfigError(f"no boot id under {self.proc}: {error.strerror}") from error
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:

@@ -9,6 +9,7 @@ from typing import Final
 from ringwatch_agent.config import AgentConfig
 from ringwatch_agent.sources.base import Source
 from ringwatch_agent.sources.host import HostSource
+from ringwatch_agent.sources.kernel_position import KernelPosition
 from ringwatch_agent.sources.kmsg import KmsgSource
 from ringwatch_agent.sources.nvml import NvmlSource
 from ringwatch_agent.sources.ports import PortsSource
@@ -18,12 +19,14 @@ from ringwatch_agent.sources.ports import PortsSource
 class SourceContext:
     """What a source may be built from.
 
-    ``wake`` has it read at once, from any thread; ``built`` are the sources above it in the table.
+    ``wake`` has it read at once, from any thread; ``built`` are the sources above it in the table;
+    ``keeps_state`` is False for a look from outside, which must not touch the agent's files.
     """
 
     config: AgentConfig
     wake: Callable[[], None]
     built: Mapping[str, Source]
+    keeps_state: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +51,9 @@ def _ports(context: SourceContext) -> Source:
 def _kmsg(context: SourceContext) -> Source:
     from ringwatch_knowledge.kernel_log import Follower
 
-    return KmsgSource(Follower().match, path=context.config.kmsg, owned_pci=context.config.kmsg_pci)
+    config = context.config
+    position = KernelPosition(config.state_dir / "kmsg.json", config.boot_id) if context.keeps_state else None
+    return KmsgSource(Follower().match, path=config.kmsg, owned_pci=config.kmsg_pci, position=position)
 
 
 def _nvml(_: SourceContext) -> Source:

@@ -48,7 +48,7 @@ class KernelRecords:
         self._path = path
         self._file: int | None = None
         self._partial = b""
-        self._next_sequence: int | None = None
+        self.next_sequence: int | None = None
 
     def open(self) -> None:
         """Open the log; what was read before a close is not read again."""
@@ -76,9 +76,9 @@ class KernelRecords:
                 return records, lost, True
             for record in self._split(data):
                 # Opened again, the log begins at its oldest record.
-                if self._next_sequence is None or record.sequence >= self._next_sequence:
-                    lost += record.sequence - (self._next_sequence or record.sequence)
-                    self._next_sequence = record.sequence + 1
+                if self.next_sequence is None or record.sequence >= self.next_sequence:
+                    lost += record.sequence - (self.next_sequence or record.sequence)
+                    self.next_sequence = record.sequence + 1
                     records.append(record)
         return records, lost, False
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ringwatch_agent.sources.base import EventRecord, Reading
+from ringwatch_agent.sources.kernel_position import KernelPosition
 from ringwatch_agent.sources.kernel_records import KernelRecord, KernelRecords
 from ringwatch_agent.sources.repeats import Repeats
 from ringwatch_knowledge.kernel_log import KernelFault
@@ -19,9 +20,10 @@ Match = Callable[[str], KernelFault | None]
 class KmsgSource:
     """Reports the faults of one kernel log.
 
-    ``match`` says what a line tells. What the log held when it was first read is backfill. Where
-    several agents share one kernel log, ``owned_pci`` holds the PCI addresses of this node's devices:
-    lines about others are left to their agents.
+    ``match`` says what a line tells. What the log held when it was first read is backfill; with
+    ``position``, an agent that starts again does not tell it again. Where several agents share one
+    kernel log, ``owned_pci`` holds the PCI addresses of this node's devices: lines about others are
+    left to their agents.
     """
 
     name = "kmsg"
@@ -32,17 +34,22 @@ class KmsgSource:
         *,
         path: Path = Path("/dev/kmsg"),
         owned_pci: frozenset[str] | None = None,
+        position: KernelPosition | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._match = match
         self._records = KernelRecords(path)
         self._owned_pci = owned_pci
+        self._position = position
+        self._saved_sequence: int | None = None
         self._clock = clock
         self._repeats = Repeats()
         self._caught_up_wall_ns: int | None = None
 
     def open(self) -> None:
         """Open the log; go on behind the last line read when it was open before."""
+        if self._position and self._records.next_sequence is None:
+            self._records.next_sequence = self._position.load()
         self._records.open()
 
     def close(self) -> None:
@@ -51,6 +58,7 @@ class KmsgSource:
 
     def read(self) -> Reading:
         """Return the faults that the new lines tell of, and how many lines were overrun."""
+        self._save_position()
         records, lost, at_end = self._records.take()
         told = [event for record in records for event in self._tell(record)]
         told += self._repeats.due(self._clock())
@@ -59,6 +67,13 @@ class KmsgSource:
         if lost:
             told.append(_lost(lost))
         return Reading(events=tuple(told), dropped={"kmsg.lines": lost} if lost else {})
+
+    def _save_position(self) -> None:
+        """Write down how far the read before this one came: what it told is on its way by now."""
+        at = self._records.next_sequence
+        if self._position and at is not None and at != self._saved_sequence:
+            self._position.save(at)
+            self._saved_sequence = at
 
     def _tell(self, record: KernelRecord) -> list[EventRecord]:
         fault = self._match(record.text)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ringwatch_agent.sources.base import EventRecord
+from ringwatch_agent.sources.kernel_position import KernelPosition
 from ringwatch_agent.sources.kernel_records import KernelRecord, parse_record
 from ringwatch_agent.sources.kmsg import KmsgSource
 from ringwatch_knowledge.kernel_log import KernelFault
@@ -130,6 +131,37 @@ def test_opened_again_it_goes_on_where_it_was(log: Log) -> None:
     log.write("fault 48 ")
     source.open()
     assert [(event.code, event.backfill) for event in source.read().events] == [(48, False)]
+
+
+def test_a_new_agent_does_not_tell_old_lines_again(log: Log, tmp_path: Path) -> None:
+    """The position outlives the agent, for as long as the kernel does."""
+    log.write("fault 79 ")
+
+    def read_by_a_new_agent(boot_id: str) -> list[int]:
+        source = KmsgSource(match, path=log.path, position=KernelPosition(tmp_path / "at.json", boot_id))
+        source.open()
+        told = [event.code for event in source.read().events]
+        source.read()
+        source.close()
+        return told
+
+    assert read_by_a_new_agent("boot-1") == [79]
+    log.write("fault 48 ")
+    assert read_by_a_new_agent("boot-1") == [48]
+    assert read_by_a_new_agent("boot-1") == []
+    assert read_by_a_new_agent("boot-2") == [79, 48]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"boot_id": "b"}', '{"boot_id": "b", "next": "x"}'])
+def test_a_position_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
+    """Then the log is read from its beginning, as backfill."""
+    (tmp_path / "at.json").write_text(text)
+    assert KernelPosition(tmp_path / "at.json", "b").load() is None
+
+
+def test_a_position_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+    """A full disk costs a repetition, not a reading."""
+    KernelPosition(tmp_path / "no" / "at.json", "b").save(7)
 
 
 def test_a_machine_without_a_kernel_log_says_so(tmp_path: Path) -> None:
