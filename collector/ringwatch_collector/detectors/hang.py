@@ -132,9 +132,7 @@ def _finding(view: FleetView, stall: Stall) -> Finding:
 
 def _evidence(view: FleetView, stall: Stall, blame: Blame, culprit: Subject) -> tuple[Evidence, ...]:
     job, heads = stall.job, stall.heads
-    kinds = {
-        Collective(int(k)).name.lower() for k in job.states.inflight_kind[heads.waiting] if k in Collective
-    }
+    kinds = {_KINDS.get(int(kind), "unknown") for kind in job.states.inflight_kind[heads.waiting]}
     waiting = Evidence(
         at_s=view.now_s - stall.seconds,
         bearing=Bearing.SUPPORTS,

@@ -70,7 +70,8 @@ class JobSlow:
 
 def _of_job(view: FleetView, window: Window) -> Finding | None:
     pace = pace_of(window, LASTS_S)
-    if window.rows.size < LEAST_STEPS or not pace.slower_than(_least_ratio(window), unknown=False):
+    least_ratio = BUSY_RATIO if _busy_hosts(window) else LEAST_RATIO
+    if window.rows.size < LEAST_STEPS or not pace.slower_than(least_ratio, unknown=False):
         return None
     size = block_size(window.typical_step_s)
     blocks = block_means(np.median(window.step_s, axis=1), size)
@@ -88,11 +89,10 @@ def _of_job(view: FleetView, window: Window) -> Finding | None:
     return _finding(view, window, pace, onset_s, {"cusum": float(sums[0]), "noise_sigma_log": sigma})
 
 
-def _least_ratio(window: Window) -> float:
+def _busy_hosts(window: Window) -> bool:
     waited = window.job.states.runqueue_share
     waited = waited[np.isfinite(waited)]
-    busy = waited.size > 0 and float(np.median(waited)) > BUSY_HOSTS
-    return BUSY_RATIO if busy else LEAST_RATIO
+    return waited.size > 0 and float(np.median(waited)) > BUSY_HOSTS
 
 
 def _parts(window: Window) -> _Parts:
@@ -120,7 +120,7 @@ def _finding(
 ) -> Finding:
     job, parts = window.job, _parts(window)
     grew_s = pace.now_s - pace.usual_s
-    cause, verdict, words = _conclusion(parts, grew_s)
+    cause, verdict, words = _conclusion(parts, grew_s, busy=_busy_hosts(window))
     text = f"a step takes {seconds(pace.now_s)}, usually {seconds(pace.usual_s)} ({pace.ratio:.2f} times)"
     return Finding(
         kind=IncidentKind.JOB_SLOW,
@@ -149,8 +149,10 @@ def _finding(
     )
 
 
-def _conclusion(parts: _Parts, grew_s: float) -> tuple[str, Verdict, str]:
+def _conclusion(parts: _Parts, grew_s: float, *, busy: bool) -> tuple[str, Verdict, str]:
     """Return what the change is made of. Only rotating lateness is a verdict; the rest is a hint."""
+    if busy:
+        return "busy_hosts", Verdict.CANNOT_TELL, "ranks wait for CPUs, which hides everything else"
     if parts.waiting_s >= LARGEST_SHARE * grew_s and parts.most_often_last < ROTATING_SHARE:
         words = "ranks wait for another one in each step: the work is uneven, no rank is slow"
         return "rotating_ranks", Verdict.WORKLOAD, words
@@ -163,9 +165,10 @@ def _conclusion(parts: _Parts, grew_s: float) -> tuple[str, Verdict, str]:
 
 def _parts_words(parts: _Parts) -> str:
     return (
-        f"against usual, the typical rank: own work {seconds(parts.compute_s)}, data "
-        f"{seconds(parts.data_s)}; the longest wait in collectives {seconds(parts.waiting_s)}; the rank that is last most often is so "
-        f"in {percent(parts.most_often_last)} of the steps"
+        f"against usual, the typical rank spends {seconds(parts.compute_s)} more on its own work and "
+        f"{seconds(parts.data_s)} more on data; the longest wait in collectives is "
+        f"{seconds(parts.waiting_s)}; the rank that is last most "
+        f"often is so in {percent(parts.most_often_last)} of the steps"
     )
 
 

@@ -79,9 +79,14 @@ def _lasts(window: Window, rise: Rise, *, named: bool) -> bool:
 
 def _somebody_late(window: Window, rises: list[Rise]) -> bool:
     """Tell whether one rank's lateness, rather than the transfer, is what grew."""
-    waits = waits_of(window, window.recent(RECENT_S, LEAST_STEPS))
-    late_s = float(waits.late_s.mean(axis=0).max(initial=0.0))
-    return late_s > LATE_SHARE * max(rise.now_s - rise.usual_s for rise in rises)
+    return _latest_s(window, rises) > LATE_SHARE * max(rise.now_s - rise.usual_s for rise in rises)
+
+
+def _latest_s(window: Window, rises: list[Rise]) -> float:
+    """Return how late the latest rank is within the slow groups; elsewhere the whole group is late."""
+    slots = {slot for rise in rises for slot in rise.slots}
+    waits = waits_of(window, window.recent(RECENT_S, LEAST_STEPS), slots)
+    return float(waits.late_s.mean(axis=0).max(initial=0.0))
 
 
 def _busy_hosts(view: FleetView, job: JobView) -> bool:
@@ -154,9 +159,7 @@ def _evidence(view: FleetView, window: Window, pace: Pace, rises: list[Rise]) ->
 
 
 def _ruled_out(window: Window, rises: list[Rise]) -> tuple[RuledOut, ...]:
-    recent = window.recent(RECENT_S, LEAST_STEPS)
-    waits = waits_of(window, recent)
-    late_s = float(waits.late_s.mean(axis=0).max(initial=0.0))
+    late_s = _latest_s(window, rises)
     grew_s = max(rise.now_s - rise.usual_s for rise in rises)
     share = late_s / grew_s if grew_s > 0 else float("nan")
     return (

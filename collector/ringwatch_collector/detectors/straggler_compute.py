@@ -103,7 +103,9 @@ def _case(window: Window, recent: slice, waits: Waits, alarm: Alarm) -> _Case | 
     own_s = float(window.compute_s[recent, at].mean())
     # Without collectives that tell, the excess over the ratio is the best bound on what it costs.
     late_s = float(waits.late_s[:, at].mean()) if told else own_s * (1.0 - float(np.exp(-alarm.effect)))
-    if late_s < max(LEAST_SKEW_S, LEAST_IMPACT * step_s):
+    # Who waits for someone else by more than the others wait for it hides behind a later rank.
+    hidden = told and float(np.median(waits.wait_s[:, at])) > late_s
+    if hidden or late_s < max(LEAST_SKEW_S, LEAST_IMPACT * step_s):
         return None
     return _Case(
         column=int(window.columns[at]),

@@ -73,10 +73,7 @@ def _usual_step_s(window: Window, pace: Pace) -> float:
 
 
 def _usual_data_s(window: Window) -> Array:
-    usual = np.asarray(window.job.reference_data_s, np.float64)
-    return (
-        usual[window.columns] if usual.size > window.columns.max() else np.full(window.columns.size, np.nan)
-    )
+    return np.asarray(window.job.reference_data_s, np.float64)[window.columns]
 
 
 def _single(view: FleetView, window: Window, pace: Pace) -> list[Finding]:

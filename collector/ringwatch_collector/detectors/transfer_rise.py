@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -26,6 +26,7 @@ class Rise:
     """Transfers of one communicator that stay above their reference."""
 
     communicator: str
+    slots: tuple[int, ...]
     ratio: float
     now_s: float
     usual_s: float
@@ -42,7 +43,7 @@ def rises_of(window: Window) -> list[Rise]:
         known = [at for at in slots if usual[at] > 0 and np.isfinite(transfers[:, at]).mean() > KNOWN_SHARE]
         if known:
             rise = _rise(window, name, transfers[:, known].sum(axis=1), float(usual[known].sum()))
-            found += [rise] if rise is not None else []
+            found += [replace(rise, slots=tuple(known))] if rise is not None else []
     return found
 
 
@@ -70,6 +71,7 @@ def _rise(window: Window, name: str, transfer_s: Array, usual_s: float) -> Rise 
         return None
     return Rise(
         communicator=name,
+        slots=(),
         ratio=ratio,
         now_s=ratio * usual_s,
         usual_s=usual_s,

@@ -8,6 +8,7 @@ ByteDance-Seed/StragglerAnalysis, Apache-2.0: the least duration is the last arr
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,15 +35,15 @@ class Waits:
     skew_s: Array  # (T,)
 
 
-def waits_of(window: Window, rows: slice) -> Waits:
-    """Return the waits in these rows of the window."""
+def waits_of(window: Window, rows: slice, only: Collection[int] | None = None) -> Waits:
+    """Return the waits in these rows of the window, in all collectives or ``only`` in some slots."""
     at_rows, columns = window.rows[rows], window.columns
     shape = (at_rows.size, columns.size)
     wait_s, late_s = np.zeros(shape), np.zeros(shape)
     told = np.zeros(columns.size, np.int64)
     for number, slot in enumerate(window.job.slots):
         members = np.flatnonzero(slot.members[columns])
-        if members.size < 2:
+        if members.size < 2 or (only is not None and number not in only):
             continue
         duration = np.asarray(window.job.collective_s[at_rows, number][:, columns[members]], np.float64)
         wait = duration - duration.min(axis=1, keepdims=True)
