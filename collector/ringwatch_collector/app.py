@@ -161,6 +161,9 @@ class Collector:
                 ("grpc.max_receive_message_length", self._config.max_message_mib << 20),
                 ("grpc.max_send_message_length", _MOST_SENT_BYTES),
                 ("grpc.so_reuseport", 0),
+                # A whole fleet may dial again at once; the default of 1000 cancels the rest of it.
+                ("grpc.server.max_pending_requests", self._config.most_nodes),
+                ("grpc.server.max_pending_requests_hard_limit", 2 * self._config.most_nodes),
                 ("grpc.keepalive_time_ms", 20_000),
                 ("grpc.keepalive_timeout_ms", 10_000),
                 ("grpc.http2.min_ping_interval_without_data_ms", 5_000),

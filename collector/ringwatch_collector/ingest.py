@@ -32,6 +32,8 @@ from ringwatch_proto.v1 import telemetry_pb2 as wire
 _LOG: Final = logging.getLogger("ringwatch.collector.ingest")
 # How long a stream that ends may take to send its last acknowledgement or refusal.
 _LAST_WORDS_S: Final = 1.0
+# A node has one spool at a time; the few before it may still have a late stream.
+_MOST_SPOOLS: Final = 4
 _SERVICE: Final = "ringwatch.v1.Telemetry"
 
 
@@ -39,21 +41,18 @@ class Ledger:
     """How far each spool was taken: applied to the fleet. A sequence is applied once, ever."""
 
     def __init__(self) -> None:
-        self._applied: dict[tuple[str, str], int] = {}
+        self._applied: dict[str, dict[str, int]] = {}
 
     def applied(self, node: str, spool: str) -> int:
         """Return the highest sequence that was applied, 0 for none."""
-        return self._applied.get((node, spool), 0)
+        return self._applied.get(node, {}).get(spool, 0)
 
     def note(self, node: str, spool: str, sequence: int) -> None:
         """Remember that everything up to ``sequence`` was applied."""
-        key = (node, spool)
-        if key not in self._applied:
-            # A node has one spool at a time; the few before it may still have a late stream.
-            mine = [each for each in self._applied if each[0] == node]
-            for old in mine[:-3]:
-                del self._applied[old]
-        self._applied[key] = max(sequence, self._applied.get(key, 0))
+        spools = self._applied.setdefault(node, {})
+        spools[spool] = max(sequence, spools.get(spool, 0))
+        if len(spools) > _MOST_SPOOLS:
+            del spools[next(iter(spools))]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,6 +63,7 @@ class Stream:
     hello: wire.Hello | None = None
     schema: Schema | None = None
     node: Node | None = None
+    reading: asyncio.Future[object] | None = None
     last_sequence: int = 0
     # Batches in order of arrival that wait for the disk: (sequence, whether it is durable).
     pending: deque[tuple[int, asyncio.Future[None] | None]] = field(default_factory=deque)
@@ -131,9 +131,10 @@ class TelemetryService:
         finally:
             self._streams -= 1
             self._close(stream)
-            for task in (reader, writer):
+            tasks = [task for task in (reader, writer, stream.reading) if task is not None]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(reader, writer, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _say_last_words(self, stream: Stream, writer: asyncio.Task[None]) -> None:
         """Send what is still to be said; a client that reads nothing does not keep us."""
@@ -167,12 +168,15 @@ class TelemetryService:
                 self._refuse(stream, "internal_error", "the collector failed on this message")
 
     async def _read(self, stream: Stream, context: Context) -> bytes | None:
-        timeout_s = self._config.hello_timeout_s if stream.hello is None else None
+        stream.reading = asyncio.ensure_future(context.read())
+        if stream.hello is None:
+            # Not wait_for: to cancel a read is to cancel the call, and the reason would not get out.
+            await asyncio.wait({stream.reading}, timeout=self._config.hello_timeout_s)
+            if not stream.reading.done():
+                self._refuse(stream, "no_hello", "no Hello came in time")
+                return None
         try:
-            data = await asyncio.wait_for(context.read(), timeout_s)
-        except TimeoutError:
-            self._refuse(stream, "no_hello", "no Hello came in time")
-            return None
+            data = await stream.reading
         except grpc.aio.UsageError:
             return None
         except grpc.RpcError:

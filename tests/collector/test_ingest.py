@@ -250,8 +250,9 @@ async def test_a_verb_result_that_nobody_waits_for_is_counted(rig: Rig) -> None:
 async def test_a_stream_that_never_says_who_it_is_is_closed(tmp_path: Path) -> None:
     """It may not hold a place for ever."""
     async with running(tmp_path, hello_timeout_s=0.1) as rig:
-        client = rig.client()
-        assert await client.until_end() is not None
+        refusal = await rig.client().until_end()
+        assert refusal is not None
+        assert "no Hello came in time" in refusal.reason
         assert rig.collector.counters.refused["no_hello"] == 1
 
 

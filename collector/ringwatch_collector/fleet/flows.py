@@ -39,6 +39,7 @@ class Flows:
         self._peers: list[bytes] = []
         self._jobs: list[str] = []
         self._node_of_address: dict[bytes, int] = {}
+        self._addresses_of: dict[int, set[bytes]] = {}
         self._allocate(16)
 
     def __len__(self) -> int:
@@ -69,12 +70,12 @@ class Flows:
 
     def hello(self, node: int, addresses: Sequence[str]) -> None:
         """Take over the addresses of a node's ports, so that flows towards it can be named."""
-        for key in [key for key, owner in self._node_of_address.items() if owner == node]:
-            del self._node_of_address[key]
-        for text in addresses:
-            packed = packed_address(text)
-            if packed is not None:
-                self._node_of_address[packed] = node
+        named = {packed for packed in map(packed_address, addresses) if packed is not None}
+        for gone in self._addresses_of.get(node, set()) - named:
+            if self._node_of_address.get(gone) == node:
+                del self._node_of_address[gone]
+        self._node_of_address.update(dict.fromkeys(named, node))
+        self._addresses_of[node] = named
 
     def put(self, node: int, packed: bytes, job_of_row: Callable[[int], str], at_s: float) -> None:
         """Write the FLOW records of one batch."""

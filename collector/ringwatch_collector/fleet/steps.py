@@ -52,13 +52,18 @@ class StepWindow:
     def _allocate(self, ranks: int, slots: int) -> None:
         each = (4 * len(_STEP_FIELDS) + 8 + 8 + 8 * slots) * ranks
         steps = max(_MIN_STEPS, min(self._most_steps, self._budget_bytes // (2 * each)))
+        # Not filled: a row is, when its step begins, so that memory is only taken for what is held.
         self._values: dict[str, Floats] = {
-            name: np.full((2 * steps, ranks), np.nan, np.float32) for name in _STEP_FIELDS
+            name: np.empty((2 * steps, ranks), np.float32) for name in _STEP_FIELDS
         }
-        self._ended_s: Seconds = np.full((2 * steps, ranks), np.nan)
-        self._flags: Ints = np.zeros((2 * steps, ranks), np.int64)
-        self._start: Floats = np.full((2 * steps, slots, ranks), np.nan, np.float32)
-        self._duration: Floats = np.full((2 * steps, slots, ranks), np.nan, np.float32)
+        self._ended_s: Seconds = np.empty((2 * steps, ranks))
+        self._flags: Ints = np.empty((2 * steps, ranks), np.int64)
+        self._start: Floats = np.empty((2 * steps, slots, ranks), np.float32)
+        self._duration: Floats = np.empty((2 * steps, slots, ranks), np.float32)
+
+    def _begin(self, rows: slice) -> None:
+        for array in self._arrays():
+            array[rows] = 0 if array is self._flags else np.nan
 
     def _arrays(self) -> list[NDArray[np.generic]]:
         return [*self._values.values(), self._ended_s, self._flags, self._start, self._duration]
@@ -71,6 +76,7 @@ class StepWindow:
         used_ranks, used_slots = self.ranks, self.slots
         self._allocate(_doubled(used_ranks, ranks), _doubled(used_slots, slots))
         keep = min(held.stop - held.start, self.length)
+        self._begin(slice(0, keep))
         source = slice(held.stop - keep, held.stop)
         for before, after in zip(old, self._arrays(), strict=True):
             if before.ndim == 2:
@@ -98,27 +104,25 @@ class StepWindow:
     def clear(self) -> None:
         """Forget everything but the room."""
         self.base = self.top = -1
-        for array in self._arrays():
-            array[...] = np.zeros((), array.dtype) if array is self._flags else np.nan
 
     def slide_to(self, step: int) -> None:
         """Make ``step`` part of the window."""
         if self.base < 0:
-            self.base = self.top = step
-            return
-        room = 2 * self.length
-        if step - self.base >= room:
-            if step - self.top >= self.length:
-                self.clear()
-                self.base, self.top = step - self.length + 1, step
-                return
+            self.base = step
+            self.top = step - 1
+        elif step - self.top >= self.length:
+            self.base = step - self.length + 1
+            self.top = self.base - 1
+        elif step - self.base >= 2 * self.length:
             self._move(step - self.length + 1 - self.base)
-        self.top = max(self.top, step)
+        if step > self.top:
+            self._begin(slice(self.top + 1 - self.base, step + 1 - self.base))
+            self.top = step
 
     def _move(self, by: int) -> None:
+        held = self.top - self.base + 1
         for array in self._arrays():
-            array[:-by] = array[by:]
-            array[-by:] = 0 if array is self._flags else np.nan
+            array[: held - by] = array[by:held]
         self.base += by
 
     def put_steps(self, rows: Ints, columns: Ints, values: Mapping[str, NDArray[np.generic]]) -> None:

@@ -61,7 +61,8 @@ class DeviceTable:
         columns = len(self._signals)
         affordable = self._budget_bytes // (4 * columns * rows)
         seconds = max(_MIN_SECONDS, min(self._history_s, affordable))
-        self._ring: Floats = np.full((seconds, columns, rows), np.nan, np.float32)
+        # Not filled: a second is, when it begins, so that memory is only taken for what is held.
+        self._ring: Floats = np.empty((seconds, columns, rows), np.float32)
         self._second_of: Ints = np.full(seconds, -1, np.int64)
         self._now: Floats = np.full((columns, rows), np.nan, np.float32)
         self._at_s: Seconds = np.full(rows, -np.inf, np.float64)
@@ -78,6 +79,7 @@ class DeviceTable:
         for second in sorted(old_second[old_second > self._top - self.history_s].tolist()):
             slot = second % self.history_s
             self._ring[slot, :, :used] = old_ring[second % len(old_second), :, :used]
+            self._ring[slot, :, used:] = np.nan
             self._second_of[slot] = second
 
     def bind(self, node: int, devices: Sequence[str], signals: Sequence[int], old: Binding | None) -> Binding:
@@ -128,7 +130,7 @@ class DeviceTable:
     def release(self, binding: Binding) -> None:
         """Free the rows of devices that are gone."""
         rows = slice(binding.first, binding.first + binding.rows)
-        self._ring[:, :, rows] = np.nan
+        self._ring[self._second_of >= 0, :, rows] = np.nan
         self._now[:, rows] = np.nan
         self._at_s[rows] = -np.inf
         self._node_of[rows] = -1
@@ -161,6 +163,8 @@ class DeviceTable:
         if second > self._top:
             self._advance(second)
         if second > self._top - self.history_s:
+            if self._second_of[second % self.history_s] != second:
+                self._begin(second)
             self._ring[second % self.history_s, binding.columns, rows] = block
         if binding.rows and at_s >= self._at_s[binding.first]:
             self._now[binding.columns, rows] = block
@@ -168,11 +172,14 @@ class DeviceTable:
         return impossible
 
     def _advance(self, second: int) -> None:
-        for fresh in range(max(self._top + 1, second - self.history_s + 1), second + 1):
-            slot = fresh % self.history_s
-            self._ring[slot] = np.nan
-            self._second_of[slot] = fresh
+        first = max(self._top + 1, second - self.history_s + 1) if self._top else second
+        for fresh in range(first, second + 1):
+            self._begin(fresh)
         self._top = second
+
+    def _begin(self, second: int) -> None:
+        self._ring[second % self.history_s] = np.nan
+        self._second_of[second % self.history_s] = second
 
     def view(self, now_s: float) -> TableWindow:
         """Return what detectors see of this table now."""
