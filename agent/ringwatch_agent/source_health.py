@@ -63,9 +63,8 @@ class SourceHealth:
             wall_ns=wall_ns,
             kind=events.SOURCE_UP if up else events.SOURCE_DOWN,
             severity=Severity.INFO if up or self.unsupported else Severity.WARNING,
-            source="sampler",
-            device=self.name,
-            text=f"{self.name}: " + ("reads again" if up else reason),
+            source=self.name,
+            text="reads again" if up else reason,
             fields={"unsupported": "1"} if self.unsupported and not up else {},
         )
 

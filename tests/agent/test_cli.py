@@ -59,7 +59,7 @@ async def test_an_agent_reports_its_node_and_ends_when_told(collector: FakeColle
     assert "gpu.inspect" in hello.verbs
     assert "process.terminate" not in hello.verbs
     down = [event for event in _events(collector) if event.kind == events.SOURCE_DOWN]
-    assert "kmsg" in {event.device for event in down}
+    assert "kmsg" in {event.source for event in down}
     agent.send_signal(signal.SIGTERM)
     assert await agent.wait() == 0
 

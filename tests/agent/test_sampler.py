@@ -145,7 +145,7 @@ async def test_a_source_that_fails_is_down_once_and_stops_no_other(make: Make) -
     bench = make(bad, good)
     bench.start()
     await bench.until(lambda: any(event.kind == events.SOURCE_UP for event in bench.events))
-    assert [(event.kind, event.device) for event in bench.events] == [
+    assert [(event.kind, event.source) for event in bench.events] == [
         (events.SOURCE_DOWN, "bad"),
         (events.SOURCE_UP, "bad"),
     ]
