@@ -103,11 +103,11 @@ def _scan(config: AgentConfig, as_json: bool) -> int:
                 print(f"{table.table.name.lower()} {device.name}  {_line(readings)}")
     for event in seen.events:
         if as_json:
-            told = {"event": event.kind, "device": event.device, "code": event.code, "text": event.text}
-            print(json.dumps({**told, "backfill": event.backfill}))
+            told = {"event": event.kind, "source": event.source, "device": event.device, "code": event.code}
+            print(json.dumps({**told, "text": event.text, "backfill": event.backfill}))
         else:
             old = " (older than this look)" if event.backfill else ""
-            print(f"event {Severity(event.severity).word} {event.kind}  {event.text}{old}")
+            print(f"event {Severity(event.severity).word} {event.kind}  {event.source}: {event.text}{old}")
     return 0
 
 
