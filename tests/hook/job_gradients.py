@@ -80,7 +80,9 @@ def main() -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     without = {name: train(**options) for name, options in VARIANTS.items()}
-    hook.attach()
+    late = DistributedDataParallel(torch.nn.Linear(77, 1))
+    hook.attach(late)
+    late(torch.ones(1, 77)).sum().backward()
     attached = {name: train(**options) for name, options in VARIANTS.items()}
     hook.detach()
     same = {name: without[name] == attached[name] for name in VARIANTS}

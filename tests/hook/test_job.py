@@ -22,7 +22,7 @@ Start = Callable[..., Job]
 
 def test_a_ddp_job_shows_its_steps_and_every_bucket_on_each_rank(agent: Agent, start: Start) -> None:
     """Both ranks report the same collectives of each step, with times that fit into the step."""
-    job = start(*WORKLOAD, "--attach", "--steps", "12", "--bucket-mb", "0.5")
+    job = start(*WORKLOAD, "--attach", "--steps", "12", "--bucket-mb", "0.1")
     agent.until(lambda: agent.kinds().count(events.RANK_LEFT) == 2)
     job.wait()
     rows = {0, 1}
@@ -106,6 +106,8 @@ def test_gradients_are_the_same_to_the_last_bit(agent: Agent, start: Start) -> N
         assert all(same.values()), same
     agent.read()
     assert len([one for one in agent.collectives if one["bytes"] > 1000]) > 100
+    late = [one for one in agent.collectives if one["bytes"] == 78 * 4]
+    assert len(late) == 3, "a model that existed before the hook was attached is watched when it is given"
 
 
 def test_odd_jobs_are_recorded_and_left_alone(agent: Agent, start: Start) -> None:

@@ -92,15 +92,18 @@ class Collectives:
         # Token -> future of a work that C++ waits for.
         self._futures: dict[int, Any] = {}
         self._get_future: Any = None
+        self.allreduce: Any = None
 
     def install(self, patches: Patches) -> None:
         """Replace the methods of ProcessGroup and Work."""
         from torch._C import _distributed_c10d as c10d
 
+        # The methods as they were, for whoever notes begin and end by other means.
+        self.allreduce = c10d.ProcessGroup.allreduce
+        self._get_future = c10d.Work.get_future
         for name, kind, size in METHODS:
             if hasattr(c10d.ProcessGroup, name):
                 patches.replace(c10d.ProcessGroup, name, partial(self._timed, name, int(kind), size))
-        self._get_future = c10d.Work.get_future
         patches.replace(c10d.Work, "wait", self._timed_wait)
         patches.replace(c10d.Work, "get_future", self._watched_future)
 

@@ -26,19 +26,38 @@ class ReducerWatch:
         self._collectives = collectives
         # The reducer holds the C++ half of the watched group; this keeps the Python half alive as long.
         self._groups: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+        self._make_group: Any = None
 
     def install(self, patches: Patches) -> None:
         """Replace the constructor of the reducer and mark the begin of each forward pass."""
         from torch import distributed
+        from torch._C._distributed_c10d import ProcessGroup
         from torch.nn.parallel import DistributedDataParallel
 
+        self._make_group = _watched_group_class(ProcessGroup, self._watch, self._collectives)
         patches.replace(distributed, "Reducer", self._watched_reducer)
         patches.replace(DistributedDataParallel, "_pre_forward", self._marked_forward)
+
+    def adopt(self, model: Any) -> None:
+        """Watch the reducer of a DDP that was made before the hook was attached, between two steps."""
+        from torch.nn.parallel import DistributedDataParallel
+
+        if self._make_group is None or not isinstance(model, DistributedDataParallel):
+            return
+        reducer = model.reducer
+        if reducer in self._groups:
+            return
+        try:
+            watched = self._make_group(model.process_group)
+            reducer._update_process_group(watched)  # noqa: SLF001  there is no public name for it
+            self._groups[reducer] = watched
+        except Exception:  # noqa: BLE001  a torch without it leaves this model unwatched; counted
+            self._watch.faults += 1
 
     def _watched_reducer(self, original: Any) -> Any:
         from torch._C._distributed_c10d import ProcessGroup
 
-        make_group = _watched_group_class(ProcessGroup, self._watch, self._collectives)
+        make_group = self._make_group
 
         def make_reducer(*arguments: Any, **named: Any) -> Any:
             try:
@@ -72,8 +91,8 @@ class ReducerWatch:
 def _watched_group_class(base: Any, watch: Watch, collectives: Collectives) -> Any:
     """Return the class of watched groups; a function, since torch is only imported when it is used."""
     kind = int(Collective.ALL_REDUCE)
-    # Below the replaced methods: these must not be counted twice.
-    raw_allreduce = base.allreduce
+    # The method below the replaced one, so that nothing is counted twice.
+    raw_allreduce = collectives.allreduce
 
     class WatchedGroup(base):  # type: ignore[misc]
         """Passes on to the real group; only ``allreduce`` and ``broadcast`` are ever called by a reducer."""

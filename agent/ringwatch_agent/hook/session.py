@@ -61,6 +61,11 @@ class Session:
             for owner in (torch.distributed, torch.distributed.distributed_c10d):
                 patches.replace(owner, "init_process_group", self._joining)
 
+    def adopt(self, model: object) -> None:
+        """Watch a DistributedDataParallel that exists already; anything else is left alone."""
+        if model is not None:
+            self._reducers.adopt(model)
+
     def uninstall(self) -> None:
         """Put torch back as it was and let go of the agent without a goodbye."""
         self.drop()
@@ -165,15 +170,18 @@ _SESSION: Session | None = None
 
 
 def attach(model: object = None) -> None:
-    """Watch this training process. Call it before the model is wrapped; again is harmless."""
+    """Watch this training process; again is harmless.
+
+    Call it before the model is wrapped, or give the DistributedDataParallel that exists already.
+    """
     global _SESSION  # noqa: PLW0603  one session a process, as there is one torch
-    del model
     if _SESSION is None:
         _SESSION = Session()
         atexit.register(_leave)
         os.register_at_fork(after_in_child=_after_fork)
         sys.excepthook = _noting(sys.excepthook)
     _SESSION.install()
+    _SESSION.adopt(model)
     _SESSION.join_initialized()
 
 

@@ -74,12 +74,16 @@ class RankListener:
         self._server: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
+        # Readable when the thread is to stop.
+        self._bell = -1
 
     def start(self) -> None:
         """Listen; raise SourceError when the path cannot be had or another agent holds it."""
         self._server = _listen(self._path)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._server, selectors.EVENT_READ)
+        self._bell = os.eventfd(0, os.EFD_CLOEXEC)
+        self._selector.register(self._bell, selectors.EVENT_READ)
         self._stopping.clear()
         self._thread = threading.Thread(target=self._serve, name="rank-listener", daemon=True)
         self._thread.start()
@@ -88,6 +92,7 @@ class RankListener:
         """Stop listening and let go of every connection; twice is harmless."""
         self._stopping.set()
         if self._thread is not None:
+            os.eventfd_write(self._bell, 1)
             self._thread.join(timeout=2.0)
             self._thread = None
         for peer in list(self._peers.values()):
@@ -101,6 +106,9 @@ class RankListener:
         if self._selector is not None:
             self._selector.close()
             self._selector = None
+        if self._bell >= 0:
+            os.close(self._bell)
+            self._bell = -1
 
     def alive(self) -> bool:
         """Return whether the thread still serves."""
@@ -121,12 +129,18 @@ class RankListener:
         selector = self._selector
         assert selector is not None
         while not self._stopping.is_set():
-            for key, _ in selector.select(timeout=0.5):
+            for key, _ in selector.select(timeout=1.0):
                 try:
-                    self._accept() if key.fileobj is self._server else self._receive(self._peers[key.fd])
+                    self._serve_one(key)
                 except Exception:  # noqa: BLE001  one peer must not end the service for all; counted
                     self.refuse("hook.fault")
             self._close_silent(time.monotonic())
+
+    def _serve_one(self, key: selectors.SelectorKey) -> None:
+        if key.fileobj is self._server:
+            self._accept()
+        elif key.fd in self._peers:
+            self._receive(self._peers[key.fd])
 
     def _accept(self) -> None:
         assert self._server is not None
