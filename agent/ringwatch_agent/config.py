@@ -31,11 +31,18 @@ def _yes(text: str) -> bool:
     return words[text.lower()]
 
 
+def _name(text: str) -> str:
+    # What a collector takes; found out here, it is a sentence at start and not a refused stream.
+    if not text.isprintable() or len(text) > 128:
+        raise ValueError("must be printable and at most 128 characters long")
+    return text
+
+
 def _pairs(text: str) -> Mapping[str, str]:
     pairs = [part.partition("=") for part in text.split(",") if part]
-    if not all(separator and key for key, separator, _ in pairs):
-        raise ValueError("must be KEY=VALUE,KEY=VALUE")
-    return {key.strip(): value.strip() for key, _, value in pairs}
+    if len(pairs) > 64 or not all(separator and key for key, separator, _ in pairs):
+        raise ValueError("must be KEY=VALUE,KEY=VALUE, at most 64 of them")
+    return {_name(key.strip()): _name(value.strip()) for key, _, value in pairs}
 
 
 def _names(text: str) -> frozenset[str]:
@@ -75,7 +82,7 @@ class Doc:
 class AgentConfig:
     """All settings of an agent; the ``Doc`` of each is its documentation."""
 
-    node: Annotated[str, Doc("name of this node; unset: the host name")] = ""
+    node: Annotated[str, Doc("name of this node; unset: the host name", _name)] = ""
     collector: Annotated[str, Doc("collector to report to, HOST:PORT")] = "127.0.0.1:7701"
     state_dir: Annotated[Path, Doc("where the spool lives; one agent a directory", Path)] = Path(
         "/var/lib/ringwatch/agent"

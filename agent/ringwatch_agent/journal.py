@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import time
 import uuid
@@ -20,6 +19,7 @@ from typing import Final
 
 from ringwatch_agent.frames import Parsed, batch_frame, hello_frame, parse
 from ringwatch_agent.spool import Kept, Record
+from ringwatch_agent.spool_mark import Mark, read_mark, remove_mark, write_mark
 from ringwatch_proto.errors import SpoolError
 from ringwatch_proto.v1 import telemetry_pb2 as pb
 
@@ -35,16 +35,6 @@ class _Segment:
     path: Path
     last: int
     bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
-    """How far things were: the last sequence given out and acknowledged; ``clean`` after a stop."""
-
-    spool_id: str
-    last: int = 0
-    acked: int = 0
-    clean: bool = False
 
 
 class Journal:
@@ -63,7 +53,7 @@ class Journal:
 
     def load(self) -> Kept:
         """Return the state that an earlier agent left, or a fresh one; torn ends are counted."""
-        mark = self._read_mark()
+        mark = read_mark(self._directory)
         records: dict[int, Record] = {}
         hellos: dict[int, bytes] = {}
         dropped: Counter[str] = Counter()
@@ -110,10 +100,7 @@ class Journal:
 
     def mark(self, mark: Mark) -> None:
         """Write down how far things are."""
-        text = json.dumps({field: getattr(mark, field) for field in ("spool_id", "last", "acked", "clean")})
-        fresh = self._directory / "mark.tmp"
-        fresh.write_text(text)
-        fresh.replace(self._directory / "mark.json")
+        write_mark(self._directory, mark)
 
     @property
     def is_over_limit(self) -> bool:
@@ -152,7 +139,7 @@ class Journal:
             self.mark(mark)
         except OSError:
             # Better no mark than one of a clean stop, which would have sequences used twice.
-            (self._directory / "mark.json").unlink(missing_ok=True)
+            remove_mark(self._directory)
 
     def _append(self, record: Record, hellos: Mapping[int, bytes]) -> None:
         if self._file is None or self._segments[-1].bytes >= self._segment_bytes:
@@ -191,18 +178,6 @@ class Journal:
 
     def _path(self, first: int) -> Path:
         return self._directory / f"{first:020d}{_SUFFIX}"
-
-    def _read_mark(self) -> Mark:
-        try:
-            found = json.loads((self._directory / "mark.json").read_text())
-            return Mark(
-                spool_id=str(found["spool_id"]),
-                last=int(found["last"]),
-                acked=int(found["acked"]),
-                clean=bool(found["clean"]),
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            return Mark(spool_id="")
 
 
 def _take(directory: Path) -> int:

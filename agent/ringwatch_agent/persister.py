@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from ringwatch_agent.journal import Journal, Mark
+from ringwatch_agent.journal import Journal
 from ringwatch_agent.spool import Record, Spool
+from ringwatch_agent.spool_mark import Mark
 
 _log = logging.getLogger(__name__)
 _RETRY_S: Final = 5.0

@@ -47,6 +47,8 @@ def test_names_shared_with_other_parts_are_honoured() -> None:
         ({"insecure_plaintext": "perhaps"}, {}, ""),
         ({"collector": "nohost"}, {}, ""),
         ({"labels": "rack"}, {}, ""),
+        ({"node": "a\x1b[2J"}, {}, ""),
+        ({"labels": "rack=" + "r" * 200}, {}, ""),
         ({"kmsg_pci": "41"}, {}, ""),
         ({"tls_ca": "/x"}, {}, ""),
         ({}, {}, "node = "),

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ringwatch_agent.journal import Journal, Mark
+from ringwatch_agent.journal import Journal
 from ringwatch_agent.persister import Persister
 from ringwatch_agent.spool import Spool
+from ringwatch_agent.spool_mark import Mark
 from ringwatch_proto.errors import SpoolError
 from ringwatch_proto.v1 import telemetry_pb2 as pb
 

@@ -13,8 +13,9 @@ from ringwatch_proto.errors import SourceError, SourceUnsupported
 
 # A record is at most CONSOLE_EXT_LOG_MAX = 8 KiB; a smaller buffer makes read() fail with EINVAL.
 _READ_BYTES: Final = 8192
-# A log that grows faster than this is read on at the next beat.
-_READS_AT_ONCE: Final = 5000
+# A log that grows faster than this is read on at the next beat. Below the 4096 events that a
+# collector takes in one batch, should every line tell of a fault.
+_READS_AT_ONCE: Final = 4000
 _ESCAPE: Final = re.compile(r"\\x([0-9a-f]{2})")
 
 
