@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from tests.tui import world
+
 from ringwatch_tui import themes
 from ringwatch_tui.app import Ringwatch
 from ringwatch_tui.client.fake import FakeClient
 from ringwatch_tui.session import Clocks
-
-from tui import world
 
 
 class FrozenClock:
@@ -42,5 +42,5 @@ def console(
         theme=theme,
         ascii_only=ascii_only,
         clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall),
-        draw_s=0.05,
+        draw_s=0.1,
     )

@@ -73,7 +73,12 @@ def _nodes() -> tuple[model.Node, ...]:
         note="GPU fell off the bus",
         gpus=tuple(
             replace(
-                gpu, state="lost", utilization_percent=NAN, power_watts=NAN, temperature_celsius=NAN, sm_clock_mhz=NAN
+                gpu,
+                state="lost",
+                utilization_percent=NAN,
+                power_watts=NAN,
+                temperature_celsius=NAN,
+                sm_clock_mhz=NAN,
             )
             if gpu.name == "gpu6"
             else gpu
@@ -104,7 +109,24 @@ JOBS = (
         baseline_step_s=2.90,
         wait_percent=31,
         straggler="rank 91 (n011 gpu3)",
-        recent_step_s=(2.9, 2.91, 2.9, 2.92, 2.9, 2.9, 2.91, 2.9, 2.9, 4.1, 4.12, 4.11, 4.12, 4.13, 4.12, 4.12),
+        recent_step_s=(
+            2.9,
+            2.91,
+            2.9,
+            2.92,
+            2.9,
+            2.9,
+            2.91,
+            2.9,
+            2.9,
+            4.1,
+            4.12,
+            4.11,
+            4.12,
+            4.13,
+            4.12,
+            4.12,
+        ),
         age_s=6 * 86400 + 4 * 3600,
         user="ana",
     ),
@@ -258,8 +280,12 @@ BOOK = model.Runbook(
     severity="CRIT",
     steps=(
         model.RunbookStep(id="confirm", kind="check", title="Confirm that the rank is late"),
-        model.RunbookStep(id="known", kind="ask", title="Is it expected?", question="Is it expected?", options=("yes", "no")),
-        model.RunbookStep(id="unlock", kind="action", title="Take back locked clocks", approval="operator", risk="R1"),
+        model.RunbookStep(
+            id="known", kind="ask", title="Is it expected?", question="Is it expected?", options=("yes", "no")
+        ),
+        model.RunbookStep(
+            id="unlock", kind="action", title="Take back locked clocks", approval="operator", risk="R1"
+        ),
         model.RunbookStep(id="verify", kind="verify", title="Watch it stay healthy"),
         model.RunbookStep(id="close", kind="end", title="Close the incident"),
     ),
@@ -361,7 +387,9 @@ def fleet() -> model.Fleet:
 def quiet_fleet() -> model.Fleet:
     """Return a fleet in which nothing is wrong."""
     nodes = tuple(
-        replace(node, state="ok", note="", last_seen_age_s=0.5, gpus=tuple(_gpu(index, slot) for slot in range(8)))
+        replace(
+            node, state="ok", note="", last_seen_age_s=0.5, gpus=tuple(_gpu(index, slot) for slot in range(8))
+        )
         for index, node in enumerate(_nodes())
     )
     jobs = tuple(replace(job, state="running", straggler="", step_s=job.baseline_step_s) for job in JOBS)
@@ -408,8 +436,24 @@ def job_detail() -> model.JobDetail:
         wait_s=wait,
         change_point_s=NOW_S - 231,
         flows=(
-            model.Flow(node="n011", peer="n012", delivery_mbit_s=92_000, busy_share=0.2, unsent_kib=0, rtt_ms=0.1, retransmits_per_s=0),
-            model.Flow(node="n012", peer="n013", delivery_mbit_s=91_500, busy_share=0.2, unsent_kib=4, rtt_ms=0.1, retransmits_per_s=0),
+            model.Flow(
+                node="n011",
+                peer="n012",
+                delivery_mbit_s=92_000,
+                busy_share=0.2,
+                unsent_kib=0,
+                rtt_ms=0.1,
+                retransmits_per_s=0,
+            ),
+            model.Flow(
+                node="n012",
+                peer="n013",
+                delivery_mbit_s=91_500,
+                busy_share=0.2,
+                unsent_kib=4,
+                rtt_ms=0.1,
+                retransmits_per_s=0,
+            ),
         ),
         incidents=("I-142",),
     )
@@ -428,16 +472,37 @@ def node_detail(name: str = "n011") -> model.NodeDetail:
                 values=(1755.0,) * 30 + (1095.0,) * 30,
                 peers=(1755.0,) * 60,
             ),
-            model.Trend(signal="gpu.power_watts", unit="W", device="gpu3", values=(610.0,) * 30 + (402.0,) * 30),
+            model.Trend(
+                signal="gpu.power_watts", unit="W", device="gpu3", values=(610.0,) * 30 + (402.0,) * 30
+            ),
         ),
         events=(
-            model.NodeEvent(at_s=NOW_S - 230, kind="gpu.xid", severity=3, source="kernel", device="gpu3", code=79, text="GPU has fallen off the bus"),
-            model.NodeEvent(at_s=NOW_S - 9_000, kind="agent.started", severity=1, source="agent", device="", code=0, text="agent started", backfill=True),
+            model.NodeEvent(
+                at_s=NOW_S - 230,
+                kind="gpu.xid",
+                severity=3,
+                source="kernel",
+                device="gpu3",
+                code=79,
+                text="GPU has fallen off the bus",
+            ),
+            model.NodeEvent(
+                at_s=NOW_S - 9_000,
+                kind="agent.started",
+                severity=1,
+                source="agent",
+                device="",
+                code=0,
+                text="agent started",
+                backfill=True,
+            ),
         ),
         sources=(
             model.SourceStatus(name="nvml", up=True, age_s=0.4, duration_ms=12.5),
             model.SourceStatus(name="ports", up=True, age_s=0.4, duration_ms=0.8),
-            model.SourceStatus(name="kmsg", up=False, age_s=90.0, duration_ms=0.0, reason="/dev/kmsg: permission denied"),
+            model.SourceStatus(
+                name="kmsg", up=False, age_s=90.0, duration_ms=0.0, reason="/dev/kmsg: permission denied"
+            ),
         ),
         verbs=("gpu.inspect", "gpu.reset_clocks"),
         agent_version="0.1.0",

@@ -118,8 +118,10 @@ class Ringwatch(App[None]):
     @property
     def top(self) -> RingScreen | None:
         """Return the uppermost screen that is not a dialog."""
+        if not self.is_running:
+            return None
         screens = [each for each in self.screen_stack if isinstance(each, RingScreen) and each.ready]
-        return screens[-1] if screens else None
+        return screens[-1] if screens and screens[-1].is_attached else None
 
     def on_arrived(self, event: Arrived) -> None:
         """Draw a screen that has just become visible, and ask for what it shows."""

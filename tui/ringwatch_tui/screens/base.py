@@ -113,7 +113,7 @@ class RingScreen(Screen[None]):
     @property
     def crumb(self) -> str:
         """Return how the header names this screen."""
-        return self.object_id or actions.BY_ID[self.SCREEN].title
+        return actions.BY_ID[self.SCREEN].title if not self.wants else self.object_id or "(no name)"
 
     @property
     def compact(self) -> bool:

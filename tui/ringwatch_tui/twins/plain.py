@@ -79,7 +79,8 @@ def incidents(fleet: Fleet, cells: int, *, include_closed: bool) -> list[Line]:
 def incidents_with_health(fleet: Fleet, cells: int, *, include_closed: bool) -> list[Line]:
     """Return the list of incidents, and below it how many rules ran on how complete an input."""
     rows = incidents(fleet, cells, include_closed=include_closed)
-    return [*rows, BLANK, fleet_view.health_line(fleet, 0.0)]
+    said = not any(include_closed or is_open(each) for each in fleet.incidents)
+    return rows if said else [*rows, BLANK, fleet_view.health_line(fleet, 0.0)]
 
 
 def one_line(text: str) -> str:

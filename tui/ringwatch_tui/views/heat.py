@@ -87,7 +87,7 @@ def node_state(node: Node) -> str:
 def gpu_cell(node: Node, gpu: Gpu, metric: Metric) -> Cell:
     """Return the cell of one GPU; a node that is out of sight hides its GPUs."""
     whole = node_state(node)
-    state = whole if state_of(whole)[0] == "?" or whole == "drained" else gpu_state(gpu)
+    state = whole if state_of(whole)[0] == "?" or whole in ("drained", "maintenance") else gpu_state(gpu)
     return _cell(node.name, f"{node.name} {gpu.name}", state, getattr(gpu, metric.key), metric)
 
 
@@ -128,21 +128,31 @@ def grouped(nodes: Sequence[Node]) -> list[tuple[str, list[Node]]]:
 def lay_out(nodes: Sequence[Node], cells: int, rows: int, metric: Metric) -> Map:
     """Return the map with the finest grain that fits: named nodes, GPUs, a node, then several a cell."""
     groups = grouped(nodes)
-    for grain, build in (("1 cell = 1 GPU", _named_rows), ("1 cell = 1 GPU", _gpu_rows)):
-        out = build(groups, cells, metric)
-        if len(out) <= rows and all(_row_cells(row) <= cells for row in out):
-            return Map(rows=tuple(out), grain=grain)
-    per_cell = 1
-    while len(out := _node_rows(groups, cells, metric, per_cell)) > rows and per_cell < len(nodes):
-        per_cell *= 2
-    if len(out) > rows:
+    places = sum(len(node.gpus) or 1 for node in nodes)
+    if places <= cells * rows:
+        for build in (_named_rows, _gpu_rows):
+            out = build(groups, cells, metric)
+            if len(out) <= rows and all(_row_cells(row) <= cells for row in out):
+                return Map(rows=tuple(out), grain="1 cell = 1 GPU")
+    per_cell = _nodes_a_cell(groups, cells, rows)
+    if per_cell == 0:
         # More groups than lines: the groups give way, no node does.
-        nobody = [("", list(nodes))]
-        room = max(1, cells - _label_cells(nobody))
+        groups = [("", list(nodes))]
+        room = max(1, cells - _label_cells(groups))
         per_cell = max(1, math.ceil(len(nodes) / (room * max(1, rows))))
-        out = _node_rows(nobody, cells, metric, per_cell)
     grain = "1 cell = 1 node" if per_cell == 1 else f"1 cell = {per_cell} nodes"
-    return Map(rows=tuple(out), grain=grain + ", worst wins")
+    return Map(rows=tuple(_node_rows(groups, cells, metric, per_cell)), grain=grain + ", worst wins")
+
+
+def _nodes_a_cell(groups: list[tuple[str, list[Node]]], cells: int, rows: int) -> int:
+    """Return how many nodes share a cell so that every group has lines of its own; 0 if none will do."""
+    room = max(1, cells - _label_cells(groups))
+    per_cell = 1
+    while sum(math.ceil(math.ceil(len(nodes) / per_cell) / room) for _, nodes in groups) > rows:
+        if per_cell > max(len(nodes) for _, nodes in groups):
+            return 0
+        per_cell *= 2
+    return per_cell
 
 
 def _row_cells(row: MapRow) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ringwatch_tui.state.format import STALE_AFTER_S, age, clock, fresh, number
 from ringwatch_tui.state.model import Gpu, Node, NodeDetail, Trend
 from ringwatch_tui.state.query import Term, matches
-from ringwatch_tui.state.text import clip, pad, wrap
+from ringwatch_tui.state.text import pad, wrap
 from ringwatch_tui.views.heat import METRICS, gpu_cell, gpu_state, node_state, node_strip
 from ringwatch_tui.views.lines import (
     DIM,
@@ -34,7 +34,7 @@ from ringwatch_tui.views.marks import spark, state_of, state_span
 
 _COLUMNS = (
     Column(key="node", title="NODE", cells=12, flex=1),
-    Column(key="state", title="STATE", cells=8),
+    Column(key="state", title="STATE", cells=11),
     Column(key="gpus", title="GPUS", cells=8),
     Column(key="util", title="UTIL", cells=5, align="right", priority=4),
     Column(key="temp", title="TEMP", cells=5, align="right", priority=5),
