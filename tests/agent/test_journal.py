@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -181,6 +182,33 @@ async def test_the_persister_follows_and_bounds_the_disk(open_journal: Open, tmp
     again = Spool(limit_bytes=30_000, kept=open_journal().load())
     assert _sequences(again) == list(range(1, 61))
     assert again.last_sequence == 60
+
+
+@pytest.mark.root
+async def test_a_full_disk_loses_nothing_while_the_agent_lives(tmp_path: Path) -> None:
+    """A real file system without room: trouble is said, and all is written once there is room."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)], check=True)
+    try:
+        journal = Journal(tmp_path, limit_bytes=1 << 20)
+        spool = Spool(kept=journal.load())
+        said: list[str] = []
+        persister = Persister(spool, journal, on_write=said.append, retry_s=0.02)
+        running = asyncio.create_task(persister.run())
+        for _ in range(30):
+            _fill(spool, 1, size=4000)
+            await asyncio.sleep(0.005)
+        await _until(lambda: "No space left" in persister.trouble)
+        assert len(spool) == 30
+        subprocess.run(["mount", "-o", "remount,size=1m", str(tmp_path)], check=True)
+        await _until(lambda: persister.trouble == "" and journal.written_sequence == 30)
+        assert said[-1] == ""
+        running.cancel()
+        await persister.finish(5)
+        again = Journal(tmp_path, limit_bytes=1 << 20)
+        assert _sequences(Spool(kept=again.load())) == list(range(1, 31))
+        again.close()
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
 
 
 async def test_a_disk_that_fails_leaves_the_spool_in_memory_and_says_so(
