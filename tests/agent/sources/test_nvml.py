@@ -6,6 +6,8 @@ import math
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -227,3 +229,13 @@ def test_a_machine_without_a_driver_is_told_apart_from_a_broken_one(tmp_path: Pa
     with pytest.raises(SourceUnsupported, match="Not Found"):
         source.open()
     source.close()
+
+
+def test_the_reader_process_loads_nvml_and_little_else() -> None:
+    """What is not loaded cannot be stuck in the driver, and costs no memory on every node."""
+    never = ("grpc", "google.protobuf", "asyncio", "psutil", "numpy")
+    program = f"""
+import sys, ringwatch_agent.sources.nvml_reader
+print(sorted(set(sys.modules) & set({never!r})))"""
+    out = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert out.stdout.strip() == "[]"
