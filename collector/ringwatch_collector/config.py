@@ -50,8 +50,8 @@ class CollectorConfig:
     """Memory for the steps of one job, MiB."""
     job_steps: int = 256
     """Most steps kept for each job."""
-    job_slots: int = 32
-    """Most collectives of a step that are told apart; what lies beyond is counted."""
+    job_slots: int = 512
+    """Most collectives of a step that are told apart, fewer when a large job meets job_memory_mib."""
     skipped_steps: int = 5
     """First steps of a job that teach nothing."""
     reference_steps: int = 20

@@ -35,7 +35,7 @@ class JobPolicy:
 
     steps: int = 256
     budget_bytes: int = 256 << 20
-    most_slots: int = 32
+    most_slots: int = 512
     skipped_steps: int = 5
     reference_steps: int = 20
     relearn_s: float = 120.0
@@ -170,7 +170,7 @@ class Job:
         """Write COLLECTIVE records; ``communicators`` are ids that ``Slots.communicator`` gave."""
         kept = self._place(columns, records["step"], live=live)
         communicators, columns, records = communicators[kept], columns[kept], records[kept]
-        slots = self.slots.place(communicators, records)
+        slots = self.slots.place(communicators, records, self.window.affordable_slots(self.size))
         found = slots >= 0
         self._dropped["collective_slot_beyond_cap"] += int(found.size - np.count_nonzero(found))
         if not found.any():

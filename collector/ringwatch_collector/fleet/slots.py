@@ -44,19 +44,19 @@ class Slots:
             self._names.append(key)
         return number
 
-    def place(self, communicators: Ints, records: NDArray[np.void]) -> Ints:
-        """Return the slot of each COLLECTIVE record, -1 for those beyond the cap."""
+    def place(self, communicators: Ints, records: NDArray[np.void], affordable: int) -> Ints:
+        """Return the slot of each COLLECTIVE record, -1 for those beyond the cap or ``affordable``."""
         codes = communicators * 65536 + records["slot"].astype(np.int64)
         distinct, first, back = np.unique(codes, return_index=True, return_inverse=True)
         slots = np.full(distinct.size, -1, np.int64)
         for at, (code, where) in enumerate(zip(distinct.tolist(), first.tolist(), strict=True)):
-            slots[at] = self._slot(code, records[where])
+            slots[at] = self._slot(code, records[where], min(self._most, affordable))
         return slots[back]
 
-    def _slot(self, code: int, record: np.void) -> int:
+    def _slot(self, code: int, record: np.void, most: int) -> int:
         number = self._index.get(code)
         if number is None:
-            if len(self._slots) >= self._most:
+            if len(self._slots) >= most:
                 return -1
             number = self._index[code] = len(self._slots)
             self._slots.append(_Slot(communicator=code // 65536, slot=code % 65536, kind=0, bytes=0))

@@ -68,6 +68,10 @@ class StepWindow:
     def _arrays(self) -> list[NDArray[np.generic]]:
         return [*self._values.values(), self._ended_s, self._flags, self._start, self._duration]
 
+    def affordable_slots(self, ranks: int) -> int:
+        """Return how many slots the budget allows for that many ranks at the shortest window."""
+        return max(1, self._budget_bytes // (2 * _MIN_STEPS * 8 * max(ranks, 1)))
+
     def reserve(self, ranks: int, slots: int) -> None:
         """Make room for that many ranks and slots; what is there stays, the oldest steps may go."""
         if ranks <= self.ranks and slots <= self.slots:
