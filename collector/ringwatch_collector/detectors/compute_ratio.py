@@ -5,19 +5,28 @@ from __future__ import annotations
 import numpy as np
 
 from ringwatch_collector.detectors.robust import Array, block_means
-from ringwatch_collector.detectors.window import Window, peer_groups
+from ringwatch_collector.detectors.window import Index, Window, peer_groups
 
 
-def log_ratio(window: Window, size: int) -> Array:
-    """Return (B, C) log of own work over the peers' median, less what was so while healthy."""
+def log_ratio(window: Window, size: int) -> tuple[Array, Index]:
+    """Return (B, n) log of own work over the peers' median, and the n positions that have peers.
+
+    What was so while healthy is taken off. With that reference ranks of any stages are comparable, so
+    that those whose groups are not known are compared with all.
+    """
     work = np.log(np.maximum(block_means(_adjusted(window), size), 1e-6))
     usual = np.log(np.maximum(np.asarray(window.job.reference_compute_s, np.float64)[window.columns], 1e-6))
-    residual = np.zeros_like(work)
-    for group in peer_groups(window.job, window.columns):
+    residual = np.full(work.shape, np.nan)
+    groups = peer_groups(window.job, window.columns)
+    learned = bool(np.isfinite(usual).all())
+    if learned:
+        work = work - usual
+        alone = np.setdiff1d(np.arange(usual.size), np.concatenate(groups) if groups else [])
+        residual[:, alone] = work[:, alone] - np.median(work, axis=1, keepdims=True)
+    for group in groups:
         residual[:, group] = work[:, group] - np.median(work[:, group], axis=1, keepdims=True)
-        if np.isfinite(usual[group]).all():
-            residual[:, group] -= usual[group] - np.median(usual[group])
-    return residual
+    compared = np.flatnonzero(np.isfinite(residual).all(axis=0))
+    return residual[:, compared], compared
 
 
 def _adjusted(window: Window) -> Array:

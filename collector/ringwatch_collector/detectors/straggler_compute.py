@@ -29,6 +29,7 @@ LEAST_IMPACT: Final = 0.03
 LEAST_SLOWER: Final = 1.03
 CRITICAL_SLOWER: Final = 1.2
 RECENT_S: Final = 6.0
+STRUCTURAL_SHARE: Final = 0.1
 # A held process stops wherever it is, in a collective too, where everybody then waits alike. So the
 # kernel's own word counts, with a job that is visibly slower for it.
 HELD_SLOWER: Final = 1.2
@@ -85,15 +86,25 @@ def _cases(window: Window, now_s: float) -> list[_Case]:
 def _compared(window: Window) -> list[_Case]:
     """Return the ranks that stay slower than their peers and for whom the others wait."""
     size = block_size(window.typical_step_s)
-    ratio = log_ratio(window, size)
+    ratio, compared = log_ratio(window, size)
     ended_s = block_means(window.ended_s, size)
-    raised = alarms(scored(ratio, ended_s, size, SIGMA_FLOOR), LEAST_EFFECT, window.columns.size)
-    if not raised:
+    raised = alarms(scored(ratio, ended_s, size, SIGMA_FLOOR), LEAST_EFFECT, max(1, compared.size))
+    if not raised or _structural(window, len(raised)):
         return []
     recent = window.recent(RECENT_S, LEAST_STEPS)
     waits = waits_of(window, recent)
+    raised = [replace(alarm, position=int(compared[alarm.position])) for alarm in raised]
     cases = (_case(window, recent, waits, alarm) for alarm in raised)
     return [case for case in cases if case is not None]
+
+
+def _structural(window: Window, slow: int) -> bool:
+    """Tell whether so many ranks are above their peers that it is how the job is built.
+
+    Only without a reference: what differs since the first step and for many is no fault.
+    """
+    learned = bool(np.isfinite(window.job.reference_compute_s[window.columns]).all())
+    return not learned and slow > max(1.0, STRUCTURAL_SHARE * window.columns.size)
 
 
 def _case(window: Window, recent: slice, waits: Waits, alarm: Alarm) -> _Case | None:

@@ -143,7 +143,8 @@ def peer_groups(job: JobView, columns: Index) -> list[Index]:
 
     Ranks that reduce the most bytes together are peers: these share a model part, so that in a
     pipeline they are the ranks of one stage, while groups across stages exchange norms and scalars.
-    Without such groups the whole job is one.
+    Without any such group the whole job is one; where only some groups are known, ranks without one
+    have no peers, for they may be of several stages.
     """
     label = np.full(job.ranks.size, -1, np.int64)
     most = np.zeros(job.ranks.size)
@@ -152,5 +153,7 @@ def peer_groups(job: JobView, columns: Index) -> list[Index]:
             heavier = slot.members & (most < slot.bytes + 1.0)
             label[heavier], most[heavier] = at, slot.bytes + 1.0
     of = label[columns]
-    groups = [np.flatnonzero(of == one) for one in np.unique(of)]
+    if (label < 0).all():
+        return [np.arange(columns.size)]
+    groups = [np.flatnonzero(of == one) for one in np.unique(of[of >= 0])]
     return [group for group in groups if group.size >= 2]
