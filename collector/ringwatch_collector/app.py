@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-import os
 import socket
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import grpc
 import grpc.aio
@@ -19,20 +16,20 @@ from ringwatch_collector.answers.fleet import FleetAnswers
 from ringwatch_collector.audit import AuditLog
 from ringwatch_collector.broker import ActionBroker
 from ringwatch_collector.clock import Clock
-from ringwatch_collector.config import CollectorConfig, split_address
+from ringwatch_collector.config import CollectorConfig
 from ringwatch_collector.counters import Counters
+from ringwatch_collector.desk import Desk
 from ringwatch_collector.detectors.all import ALL
 from ringwatch_collector.exporter import Exporter
-from ringwatch_collector.fleet.job import JobPolicy
-from ringwatch_collector.fleet.state import FleetPolicy, FleetState
+from ringwatch_collector.fleet.state import FleetState
 from ringwatch_collector.follow import Bell
 from ringwatch_collector.fusion import fuse
+from ringwatch_collector.ground import credentials, database_url, fleet_policy, lock_folder
 from ringwatch_collector.incidents import IncidentBook, IncidentPolicy
 from ringwatch_collector.ingest import TelemetryService
 from ringwatch_collector.query import QueryService
 from ringwatch_collector.runner import Runner
 from ringwatch_collector.sessions import Sessions
-from ringwatch_collector.store.engine import sqlite_url
 from ringwatch_collector.store.store import Store
 from ringwatch_proto.errors import ConfigError, StoreError
 from ringwatch_proto.records import Incident
@@ -57,8 +54,8 @@ class Collector:
         self._server: grpc.aio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
         with ExitStack() as undo:
-            self._lock = undo.enter_context(_lock_folder(config))
-            self.store = Store(_database_url(config), self.counters, config.store_retry_s)
+            self._lock = undo.enter_context(lock_folder(config))
+            self.store = Store(database_url(config), self.counters, config.store_retry_s)
             undo.callback(self.store.close)
             self._build()
             self._restore()
@@ -66,12 +63,13 @@ class Collector:
 
     def _build(self) -> None:
         config = self._config
-        self.fleet = FleetState(_fleet_policy(config), self.counters.dropped, self.clock.now_s())
+        self.fleet = FleetState(fleet_policy(config), self.counters.dropped, self.clock.now_s())
         self.sessions = Sessions()
         self.broker = ActionBroker(self.sessions)
         self.audit = AuditLog(self.store, self.clock)
         self.bell = Bell()
         self.book = IncidentBook(IncidentPolicy(), self._runbooks_for, self._stored_incidents())
+        self.desk = Desk(book=self.book, store=self.store, audit=self.audit, bell=self.bell, clock=self.clock)
         self._ingest = TelemetryService(
             config=config,
             clock=self.clock,
@@ -111,6 +109,7 @@ class Collector:
             book=self.book,
             store=self.store,
             audit=self.audit,
+            desk=self.desk,
             bell=self.bell,
             clock=self.clock,
         )
@@ -183,12 +182,12 @@ class Collector:
         return port
 
     def _bind(self, server: grpc.aio.Server) -> int:
-        credentials = _credentials(self._config)
+        tls = credentials(self._config)
         try:
-            if credentials is None:
+            if tls is None:
                 port = server.add_insecure_port(self._config.listen)
             else:
-                port = server.add_secure_port(self._config.listen, credentials)
+                port = server.add_secure_port(self._config.listen, tls)
         except RuntimeError as error:
             raise ConfigError(f"cannot listen on {self._config.listen}: {error}") from error
         if not port:
@@ -221,61 +220,3 @@ class Collector:
         await asyncio.to_thread(self._exporter.stop)
         await asyncio.to_thread(self.store.close, self._config.shutdown_s)
         self._lock.close()
-
-
-def _lock_folder(config: CollectorConfig) -> IO[str]:
-    """Take the data folder for this process; two collectors on one folder would write over each other."""
-    folder = data_folder(config)
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-        lock = (folder / "lock").open("w")
-    except OSError as error:
-        raise ConfigError(f"data_dir={folder}: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise ConfigError(f"data_dir={folder}: another collector uses it") from error
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
-    return lock
-
-
-def data_folder(config: CollectorConfig) -> Path:
-    """Return the folder that everything of this collector lies in."""
-    return Path(config.data_dir or "var/collector")
-
-
-def _database_url(config: CollectorConfig) -> str:
-    return config.database_url or sqlite_url(data_folder(config))
-
-
-def _fleet_policy(config: CollectorConfig) -> FleetPolicy:
-    return FleetPolicy(
-        history_s=config.history_s,
-        tables_bytes=config.memory_mib << 20,
-        keep_ended_job_s=config.keep_ended_job_s,
-        most_jobs=config.most_jobs,
-        job=JobPolicy(
-            steps=config.job_steps,
-            budget_bytes=config.job_memory_mib << 20,
-            most_slots=config.job_slots,
-            skipped_steps=config.skipped_steps,
-            reference_steps=config.reference_steps,
-            relearn_s=config.relearn_s,
-        ),
-    )
-
-
-def _credentials(config: CollectorConfig) -> grpc.ServerCredentials | None:
-    if not config.tls_certificate:
-        return None
-    split_address(config.listen)
-    try:
-        key, chain = Path(config.tls_key).read_bytes(), Path(config.tls_certificate).read_bytes()
-        authority = Path(config.tls_client_ca).read_bytes() if config.tls_client_ca else None
-    except OSError as error:
-        raise ConfigError(f"{error.filename}: {error.strerror}") from error
-    return grpc.ssl_server_credentials(
-        [(key, chain)], root_certificates=authority, require_client_auth=authority is not None
-    )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 import grpc
 import grpc.aio
@@ -15,12 +15,12 @@ from ringwatch_collector.answers import jobs, node_detail
 from ringwatch_collector.answers.fleet import FleetAnswers
 from ringwatch_collector.audit import AuditLog
 from ringwatch_collector.clock import Clock
+from ringwatch_collector.desk import Desk
 from ringwatch_collector.fleet.state import FleetState
 from ringwatch_collector.follow import Bell
 from ringwatch_collector.incidents import IncidentBook
 from ringwatch_collector.rpc import Context
 from ringwatch_collector.store.store import Store
-from ringwatch_collector.validate import clean
 from ringwatch_proto.codec import incident_to_message, to_ns
 from ringwatch_proto.errors import StoreError
 from ringwatch_proto.v1 import query_pb2, query_pb2_grpc
@@ -29,7 +29,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _MOST_ROWS: Final = 10_000
-_PERSIST_S: Final = 2.0
 
 
 class QueryService(query_pb2_grpc.QueryServicer):  # type: ignore[misc]  # the generated base has no types
@@ -43,6 +42,7 @@ class QueryService(query_pb2_grpc.QueryServicer):  # type: ignore[misc]  # the g
         book: IncidentBook,
         store: Store,
         audit: AuditLog,
+        desk: Desk,
         bell: Bell,
         clock: Clock,
     ) -> None:
@@ -51,6 +51,7 @@ class QueryService(query_pb2_grpc.QueryServicer):  # type: ignore[misc]  # the g
         self._book = book
         self._store = store
         self._audit = audit
+        self._desk = desk
         self._bell = bell
         self._clock = clock
         self._built = (-1, query_pb2.Fleet())
@@ -153,37 +154,14 @@ class QueryService(query_pb2_grpc.QueryServicer):  # type: ignore[misc]  # the g
 
     async def ActOnIncident(self, request: query_pb2.IncidentAction, context: Context) -> query_pb2.Incident:
         """Do what a person asks, store it, and write it down."""
-        author = clean(request.author, 64).strip()
-        if not author:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "an action needs its author")
-        text = clean(request.text, 2000)
         try:
-            incident = self._book.act(
-                request.incident,
-                request.action,
-                author,
-                text,
-                self._clock.now_s(),
-                silence_s=request.silence_s,
+            incident = await self._desk.act(
+                request.incident, request.action, request.author, request.text, request.silence_s
             )
         except KeyError as error:
             await context.abort(grpc.StatusCode.NOT_FOUND, str(error.args[0]))
         except ValueError as error:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
-        stored = self._store.put_incidents([incident])
-        noted = asyncio.ensure_future(
-            self._audit.append(
-                actor=author,
-                action=f"incident.{request.action}",
-                target=incident.id,
-                incident=incident.id,
-                reason=text,
-                result="done",
-            )
-        )
-        waits: list[asyncio.Future[Any]] = [stored, noted]
-        await asyncio.wait(waits, timeout=_PERSIST_S)
-        self._bell.ring()
         return incident_to_message(incident)
 
     async def _from_disk(

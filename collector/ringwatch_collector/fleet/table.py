@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from ringwatch_collector.fleet.table_window import TableWindow
 from ringwatch_collector.view import Floats, Ints, Seconds
 from ringwatch_proto.signals import Table, columns_of
 
@@ -221,41 +222,6 @@ class DeviceTable:
         slots = slots[held]
         values = self._ring[slots, self._column[signal]][:, rows]
         return wanted[held].astype(np.float64), values
-
-
-class TableWindow:
-    """A ``view.TableView`` of one table at one instant."""
-
-    def __init__(self, table: DeviceTable, now_s: float) -> None:
-        self._table = table
-        self._now_s = now_s
-        self._rows = table.live_rows()
-        self._devices: Sequence[str] | None = None
-
-    @property
-    def node_of(self) -> Ints:
-        """(rows,) index into the nodes."""
-        return self._table.node_of(self._rows)
-
-    @property
-    def devices(self) -> Sequence[str]:
-        """Device ids, one a row."""
-        if self._devices is None:
-            self._devices = self._table.device_names(self._rows)
-        return self._devices
-
-    def latest(self, signal: int) -> Floats:
-        """(rows,) newest values; NaN where absent or never sent."""
-        return self._table.now(signal, self._rows)
-
-    def age_s(self, now_s: float) -> Seconds:
-        """(rows,) seconds since the newest batch that held the row; inf where none came."""
-        return np.maximum(now_s - self._table.at_s(self._rows), 0.0)
-
-    def window(self, signal: int, seconds: float) -> tuple[Seconds, Floats]:
-        """(T,) times oldest first and (T, rows) values of the last ``seconds``."""
-        end = int(self._now_s)
-        return self._table.history(signal, self._rows, end - int(np.ceil(seconds)), end)
 
 
 def _as_slice(columns: Ints) -> slice | Ints:

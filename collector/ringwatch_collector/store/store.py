@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf import json_format
 from sqlalchemy import Engine, RowMapping, Select, delete, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ringwatch_collector.counters import Counters
 from ringwatch_collector.store.engine import open_engine
+from ringwatch_collector.store.rows import event_of, event_row, incident_of, incident_row
 from ringwatch_collector.store.tables import (
     AUDIT,
     EVENTS,
@@ -26,10 +25,9 @@ from ringwatch_collector.store.tables import (
 )
 from ringwatch_collector.store.writer import Row, Writer, in_table
 from ringwatch_collector.view import SeenEvent
-from ringwatch_proto.codec import incident_from_message, incident_to_message, to_ns
+from ringwatch_proto.codec import to_ns
 from ringwatch_proto.errors import StoreError
 from ringwatch_proto.records import Incident
-from ringwatch_proto.v1 import query_pb2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +91,7 @@ class Store:
 
     def put_events(self, spool: str, events: Iterable[tuple[int, int, SeenEvent]]) -> asyncio.Future[None]:
         """Store (event id, the node's own wall_ns, event) once each; done when they are on disk."""
-        rows = [_event_row(spool, number, wall_ns, event) for number, wall_ns, event in events]
+        rows = [event_row(spool, number, wall_ns, event) for number, wall_ns, event in events]
         return self._writer.submit(in_table(EVENTS, *rows))
 
     def note_progress(self, node: str, spool: str, sequence: int, now_s: float) -> None:
@@ -106,7 +104,7 @@ class Store:
 
     def put_incidents(self, incidents: Iterable[Incident]) -> asyncio.Future[None]:
         """Store incidents as they are now."""
-        return self._writer.submit(in_table(INCIDENTS, *[_incident_row(each) for each in incidents]))
+        return self._writer.submit(in_table(INCIDENTS, *[incident_row(each) for each in incidents]))
 
     def put_run(self, run: StoredRun) -> asyncio.Future[None]:
         """Store a run as it is now."""
@@ -145,17 +143,17 @@ class Store:
             .where((INCIDENTS.c.state != "resolved") | (INCIDENTS.c.updated_ns >= to_ns(closed_since_s)))
             .order_by(INCIDENTS.c.opened_ns)
         )
-        return [_incident(row) for row in self._read(query)]
+        return [incident_of(row) for row in self._read(query)]
 
     def newest_incidents(self, limit: int) -> list[Incident]:
         """Return the newest incidents of any state, newest first."""
         query = select(INCIDENTS).order_by(INCIDENTS.c.opened_ns.desc()).limit(limit)
-        return [_incident(row) for row in self._read(query)]
+        return [incident_of(row) for row in self._read(query)]
 
     def incident(self, incident_id: str) -> Incident | None:
         """Return one incident."""
         rows = self._read(select(INCIDENTS).where(INCIDENTS.c.id == incident_id))
-        return _incident(rows[0]) if rows else None
+        return incident_of(rows[0]) if rows else None
 
     def incident_ids(self) -> list[str]:
         """Return the id of every incident there ever was."""
@@ -185,7 +183,7 @@ class Store:
         rows = self._read(
             query.order_by(EVENTS.c.received_ns.desc(), EVENTS.c.row_number.desc()).limit(limit)
         )
-        return [(row["spool"], row["event_id"], _event(row)) for row in reversed(rows)]
+        return [(row["spool"], row["event_id"], event_of(row)) for row in reversed(rows)]
 
     def audit(self) -> list[RowMapping]:
         """Return every audit record in order."""
@@ -211,55 +209,3 @@ class Store:
                 return connection.execute(query).mappings().all()
         except SQLAlchemyError as error:
             raise StoreError(f"cannot read the database: {error}") from error
-
-
-def _event_row(spool: str, number: int, wall_ns: int, event: SeenEvent) -> Row:
-    return {
-        "node": event.node,
-        "spool": spool,
-        "event_id": number,
-        "wall_ns": wall_ns,
-        "at_ns": to_ns(event.at_s),
-        "received_ns": to_ns(event.received_s),
-        "kind": event.kind,
-        "severity": event.severity,
-        "source": event.source,
-        "device": event.device,
-        "code": event.code,
-        "text": event.text,
-        "fields": json.dumps(event.fields),
-        "backfill": event.backfill,
-    }
-
-
-def _event(row: RowMapping) -> SeenEvent:
-    return SeenEvent(
-        node=row["node"],
-        at_s=row["at_ns"] / 1e9,
-        received_s=row["received_ns"] / 1e9,
-        kind=row["kind"],
-        severity=row["severity"],
-        source=row["source"],
-        device=row["device"],
-        code=row["code"],
-        text=row["text"],
-        fields=json.loads(row["fields"]),
-        backfill=row["backfill"],
-    )
-
-
-def _incident_row(incident: Incident) -> Row:
-    message = incident_to_message(incident)
-    return {
-        "id": incident.id,
-        "state": incident.state.value,
-        "kind": incident.kind.value,
-        "opened_ns": message.opened_ns,
-        "updated_ns": message.updated_ns,
-        "closed_ns": message.closed_ns,
-        "document": json_format.MessageToJson(message, preserving_proto_field_name=True, indent=None),
-    }
-
-
-def _incident(row: RowMapping) -> Incident:
-    return incident_from_message(json_format.Parse(row["document"], query_pb2.Incident()))
