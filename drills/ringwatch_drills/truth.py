@@ -95,11 +95,16 @@ TRUTHS: Final[dict[str, Truth]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """Whether incidents are a right answer, which one is meant, and why not."""
+    """Whether incidents are a right answer, which one is meant, and why not.
+
+    ``named`` tells that the right culprit and cause are among them; ``correct`` that nobody else is
+    blamed beside.
+    """
 
     correct: bool
     incident: query_pb2.Incident | None
     reason: str
+    named: bool = False
 
 
 def judge(fault: str, struck: Struck, incidents: Iterable[query_pb2.Incident]) -> Judgement:
@@ -115,8 +120,9 @@ def judge(fault: str, struck: Struck, incidents: Iterable[query_pb2.Incident]) -
         return Judgement(correct=False, incident=first, reason=_miss(first))
     blamed = next((each for each in wrong if not truth.names(each.culprit, struck)), None)
     if blamed is not None:
-        return Judgement(correct=False, incident=right, reason=f"also blames {describe(blamed)}")
-    return Judgement(correct=True, incident=right, reason="")
+        reason = f"also blames {describe(blamed)}"
+        return Judgement(correct=False, incident=right, reason=reason, named=True)
+    return Judgement(correct=True, incident=right, reason="", named=True)
 
 
 def _judge_nobody(paging: list[query_pb2.Incident], incidents: Iterable[query_pb2.Incident]) -> Judgement:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from ringwatch_drills.demo.stage import DemoError, Stage
-from ringwatch_drills.truth import Struck, judge
+from ringwatch_drills.truth import Struck, describe, judge
 from ringwatch_drills.watching import Watcher, has_learned
 from ringwatch_proto.v1 import query_pb2
 
@@ -56,9 +56,14 @@ class Story:
             self._stage.check_alive()
             yield from self._changes(fleet.incidents)
             judged = judge(self._fault, struck, fleet.incidents)
-            if judged.correct and judged.incident is not None:
-                delay_s = round(time.monotonic() - began, 2)
-                yield {"event": "result", "correct": True, "delay_s": delay_s, "incident": judged.incident.id}
+            if judged.named and judged.incident is not None:
+                yield {
+                    "event": "result",
+                    "correct": True,
+                    "delay_s": round(time.monotonic() - began, 2),
+                    "incident": judged.incident.id,
+                    "reason": judged.reason,
+                }
                 return
             reason = judged.reason or reason
         yield {
@@ -83,10 +88,12 @@ class Story:
     def _changes(self, incidents: Iterator[query_pb2.Incident] | Any) -> Iterator[Event]:  # noqa: ANN401 - repeated field
         for incident in incidents:
             told = _told(incident)
+            # The numbers in a summary move at every look; what is concluded does not.
+            concluded = {key: value for key, value in told.items() if key != "summary"}
             before = self._said.get(incident.id)
-            if told == before:
+            if concluded == before:
                 continue
-            self._said[incident.id] = told
+            self._said[incident.id] = concluded
             yield {"event": "incident_opened" if before is None else "incident_updated", **told}
 
 
@@ -117,4 +124,5 @@ def _told(incident: query_pb2.Incident) -> Event:
 
 def _state_of(fleet: query_pb2.Fleet) -> str:
     jobs = ", ".join(f"{job.job} {job.state} step {job.step}" for job in fleet.jobs) or "no jobs"
-    return f"{fleet.health.nodes_reporting} nodes report, {jobs}"
+    told = "; ".join(f"{each.id} {describe(each)}" for each in fleet.incidents) or "no incidents"
+    return f"{fleet.health.nodes_reporting} nodes report, {jobs}; {told}"

@@ -11,7 +11,7 @@ from ringwatch_drills.lab.cluster import Cluster, Lab
 from ringwatch_drills.lab.errors import LabError
 from ringwatch_drills.lab.faults import LabFault, struck_by
 from ringwatch_drills.lab.network import LabNode
-from ringwatch_drills.truth import TRUTHS, Judgement, judge
+from ringwatch_drills.truth import Judgement, judge
 from ringwatch_drills.watching import Watcher, has_learned
 from ringwatch_proto.v1 import query_pb2
 
@@ -90,10 +90,7 @@ class Trial:
         self.cluster.close()
 
     def _is_named(self, incidents: list[query_pb2.Incident]) -> bool:
-        if TRUTHS[self._fault.name].names is None:
-            return False
-        judged = judge(self._fault.name, struck_by(self._node), incidents)
-        return judged.correct or judged.reason.startswith("also")
+        return judge(self._fault.name, struck_by(self._node), incidents).named
 
     def _judge(self, incidents: list[query_pb2.Incident], injected_s: float) -> Judgement:
         early = [each for each in incidents if each.pages and each.opened_ns < injected_s * _NS]
