@@ -1,0 +1,110 @@
+"""What the engine needs of the world, as small protocols. Whoever hosts runs implements them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ringwatch_proto.records import Incident, Subject
+from ringwatch_runbooks.model import Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One live reading. ``text`` is how a person reads the value where that is not the value itself."""
+
+    name: str
+    value: Value
+    unit: str = ""
+    age_s: float = 0.0
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerbOutcome:
+    """What came of a verb: ``status`` is done, refused, failed or timed_out."""
+
+    status: str
+    text: str
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerbCall:
+    """A verb of ``ringwatch_proto.verbs`` for one node."""
+
+    node: str
+    verb: str
+    arguments: Mapping[str, str]
+    timeout_s: float
+    requested_by: str
+    approved_by: str = ""
+    incident: str = ""
+    dry_run: bool = False
+
+
+class Facts(Protocol):
+    """Live readings. What is not known now is None: never a zero, never the last good value."""
+
+    def read(self, name: str, target: Subject) -> Reading | None:
+        """Return a reading about the target, None when it is absent."""
+        ...
+
+    def parameters(self, target: Subject) -> Mapping[str, str]:
+        """Return what can be filled into arguments and commands: node, gpu, job, rank, pid, peer, port."""
+        ...
+
+
+class NodeVerbs(Protocol):
+    """Carries a verb to a node."""
+
+    async def call(self, call: VerbCall) -> VerbOutcome:
+        """Return what came of it, within its time-out and a little; an unreachable node is ``failed``."""
+        ...
+
+
+class Journal(Protocol):
+    """Keeps runs. ``save`` returns when the document is durable: the engine acts only after it."""
+
+    async def save(self, run: str, incident: str, state: str, document: str) -> None:
+        """Keep the document of a run in place of the one before; raise StoreError when it cannot."""
+        ...
+
+
+class Audit(Protocol):
+    """Keeps who did what, where, why and with which result."""
+
+    async def record(
+        self, *, actor: str, action: str, target: str, incident: str, reason: str, result: str
+    ) -> None:
+        """Append one record; returns when it is durable."""
+        ...
+
+
+class Incidents(Protocol):
+    """The incidents that runs work on."""
+
+    def get(self, incident: str) -> Incident | None:
+        """Return an incident as it is now."""
+        ...
+
+    async def attach(self, incident: str, run: str) -> None:
+        """Note which run works on the incident."""
+        ...
+
+    async def resolve(self, incident: str, author: str, text: str) -> None:
+        """Close the incident; raise ValueError with a sentence when its signal is still seen."""
+        ...
+
+    async def note(self, incident: str, author: str, text: str) -> None:
+        """Write into the incident."""
+        ...
+
+
+class Clock(Protocol):
+    """Unix seconds that never jump."""
+
+    def now_s(self) -> float:
+        """Return Unix seconds now."""
+        ...

@@ -1,0 +1,224 @@
+"""Files to runbooks and actions: schema first, then the frozen model. Judges no path and runs nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+import jsonschema
+
+from ringwatch_proto.errors import RunbookError
+from ringwatch_runbooks.model import (
+    Act,
+    Action,
+    Ask,
+    Branch,
+    Check,
+    End,
+    Escalate,
+    Library,
+    Option,
+    Predicate,
+    Runbook,
+    Step,
+    Text,
+    Trigger,
+    Verify,
+)
+from ringwatch_runbooks.yaml_lines import Document, parse
+
+ACTIONS_FILE: Final = "actions.yaml"
+
+
+@cache
+def _validator(name: str) -> jsonschema.Draft202012Validator:
+    text = resources.files("ringwatch_runbooks").joinpath("schema", name).read_text(encoding="utf-8")
+    return jsonschema.Draft202012Validator(json.loads(text))
+
+
+def _check(document: Document, schema: str) -> None:
+    """Raise RunbookError for the deepest fault: the one that says most."""
+    faults = list(_validator(schema).iter_errors(document.data))
+    if not faults:
+        return
+    fault = jsonschema.exceptions.best_match(faults)
+    assert fault is not None
+    place = tuple(fault.absolute_path)
+    where = ".".join(map(str, place))
+    raise document.error(place, f"{where}: {fault.message[:300]}" if where else fault.message[:300])
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RunbookError(f"{path}:1: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise RunbookError(f"{path}:1: not UTF-8") from error
+
+
+def _predicate(row: dict[str, Any]) -> Predicate:
+    value = tuple(row["value"]) if isinstance(row["value"], list) else row["value"]
+    return Predicate(fact=row["fact"], op=row["op"], value=value)
+
+
+def _predicates(rows: Iterable[dict[str, Any]]) -> tuple[Predicate, ...]:
+    return tuple(_predicate(row) for row in rows)
+
+
+def _branch(row: dict[str, Any]) -> Branch:
+    when = row["when"]
+    rows = when.get("all", [when] if "fact" in when else [])
+    return Branch(
+        goto=row["goto"],
+        predicates=_predicates(rows),
+        timeout="timeout" in when,
+        otherwise="else" in when,
+    )
+
+
+def _check_step(row: dict[str, Any]) -> Check:
+    return Check(
+        id=row["id"],
+        title=row["title"],
+        expect=row["expect"],
+        timeout_s=row["timeout_s"],
+        branches=tuple(_branch(each) for each in row["branch"]),
+        verb=row.get("verb", ""),
+        shows=tuple(row.get("shows", [])),
+    )
+
+
+def _ask_step(row: dict[str, Any]) -> Ask:
+    options = tuple(Option(answer=each["answer"], goto=each["goto"]) for each in row["options"])
+    return Ask(id=row["id"], title=row["title"], question=row["question"], options=options)
+
+
+def _act_step(row: dict[str, Any]) -> Act:
+    return Act(
+        id=row["id"],
+        title=row["title"],
+        uses=row["uses"],
+        then=row["then"],
+        on_fail=row["on_fail"],
+        on_skip=row.get("on_skip", row["on_fail"]),
+        why=row.get("why", ""),
+    )
+
+
+def _verify_step(row: dict[str, Any]) -> Verify:
+    return Verify(
+        id=row["id"],
+        title=row["title"],
+        healthy_s=row["healthy_s"],
+        timeout_s=row["timeout_s"],
+        then=row["then"],
+        on_fail=row["on_fail"],
+        expect=row.get("expect", ""),
+        predicates=_predicates(row.get("facts", [])),
+    )
+
+
+def _escalate_step(row: dict[str, Any]) -> Escalate:
+    return Escalate(
+        id=row["id"], title=row["title"], to=row["to"], asks_for=tuple(row["asks_for"]), then=row["then"]
+    )
+
+
+def _end_step(row: dict[str, Any]) -> End:
+    return End(id=row["id"], outcome=row["outcome"], note=row["note"], runbook=row.get("runbook", ""))
+
+
+_STEPS: Final[dict[str, Callable[[dict[str, Any]], Step]]] = {
+    "check": _check_step,
+    "ask": _ask_step,
+    "action": _act_step,
+    "verify": _verify_step,
+    "escalate": _escalate_step,
+    "end": _end_step,
+}
+
+
+def _step(row: dict[str, Any]) -> Step:
+    return _STEPS[row["kind"]](row)
+
+
+def runbook_of(text: str, path: str) -> Runbook:
+    """Return the runbook that a file's text holds; raise RunbookError with file and line."""
+    document = parse(text, path)
+    _check(document, "runbook.json")
+    data = document.data
+    steps = tuple(_step(row) for row in data["steps"])
+    lines = {step.id: document.line(("steps", at)) for at, step in enumerate(steps)}
+    if len(lines) != len(steps):
+        seen: set[str] = set()
+        doubled = next(at for at, step in enumerate(steps) if step.id in seen or seen.add(step.id))  # type: ignore[func-returns-value]
+        raise document.error(("steps", doubled), f"a second step is called {steps[doubled].id}")
+    return Runbook(
+        id=data["id"],
+        revision=data["revision"],
+        title=Text(**data["title"]),
+        first_rule=Text(**data["first_rule"]),
+        severity=data["severity"],
+        triggers=tuple(
+            Trigger(kind=row["kind"], causes=tuple(row.get("causes", []))) for row in data["triggers"]
+        ),
+        never=tuple(data["never"]),
+        steps=steps,
+        sources=tuple(data["sources"]),
+        digest=hashlib.sha256(text.encode()).hexdigest()[:16],
+        path=path,
+        lines=lines | {"": document.line(("triggers",))},
+    )
+
+
+def actions_of(text: str, path: str) -> dict[str, Action]:
+    """Return the actions that a file's text holds; raise RunbookError with file and line."""
+    document = parse(text, path)
+    _check(document, "actions.json")
+    return {name: _action(name, row) for name, row in document.data["actions"].items()}
+
+
+def _action(name: str, row: dict[str, Any]) -> Action:
+    plain = {key: value for key, value in row.items() if key not in ("title", "preconditions", "verify")}
+    return Action(
+        id=name,
+        title=Text(**row["title"]),
+        preconditions=_predicates(row.get("preconditions", [])),
+        verify=_predicates(row.get("verify", [])),
+        **plain,
+    )
+
+
+def packaged() -> Path:
+    """Return the folder of the library that Ringwatch brings."""
+    return Path(str(resources.files("ringwatch_runbooks").joinpath("library")))
+
+
+def load_library(paths: Sequence[Path] = ()) -> Library:
+    """Read the packaged library and then each folder of ``paths``; a later runbook replaces an earlier.
+
+    A file that cannot be followed is left out and told in ``troubles``: one wrong file must not take
+    the others away at 3 a.m.
+    """
+    runbooks: dict[str, Runbook] = {}
+    actions: dict[str, Action] = {}
+    troubles: list[str] = []
+    for folder in (packaged(), *paths):
+        if not folder.is_dir():
+            troubles.append(f"{folder}:1: there is no such folder")
+        for path in sorted(folder.glob("*.yaml")):
+            try:
+                if path.name == ACTIONS_FILE:
+                    actions |= actions_of(_read(path), str(path))
+                else:
+                    runbook = runbook_of(_read(path), str(path))
+                    runbooks[runbook.id] = runbook
+            except RunbookError as error:
+                troubles.append(str(error))
+    return Library(runbooks=runbooks, actions=actions, troubles=tuple(troubles))
