@@ -100,9 +100,8 @@ def _rank_of(view: FleetView, target: Subject) -> tuple[JobView | None, int]:
     for job in view.jobs:
         if target.job and job.job != target.job:
             continue
-        by_rank = np.flatnonzero(job.ranks == target.rank) if target.job and target.rank >= 0 else []
-        if len(by_rank):
-            return job, int(by_rank[0])
+        if target.job and target.rank >= 0 and target.rank in job.ranks:
+            return job, int(np.flatnonzero(job.ranks == target.rank)[0])
         if target.device and target.device in job.gpu_of:
             return job, list(job.gpu_of).index(target.device)
         if target.job:

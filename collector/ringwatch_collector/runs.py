@@ -5,8 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +22,7 @@ from ringwatch_collector.store.store import Store, StoredRun
 from ringwatch_collector.validate import clean
 from ringwatch_collector.view import FleetView
 from ringwatch_proto.errors import RingwatchError, StoreError
-from ringwatch_proto.records import Incident, IncidentState
+from ringwatch_proto.records import Incident
 from ringwatch_proto.v1 import query_pb2, runs_pb2, runs_pb2_grpc
 from ringwatch_runbooks.base import VerbCall, VerbOutcome
 from ringwatch_runbooks.engine import RunEngine
@@ -207,11 +206,9 @@ class RunsService(runs_pb2_grpc.RunsServicer):  # type: ignore[misc]  # the gene
             lambda: self._engine.answer(request.run, request.step, request.action, text, author),
         )
 
-    async def _moved(
-        self, context: Context, move: Callable[[], "asyncio.Future[RunRecord] | object"]
-    ) -> runs_pb2.Run:
+    async def _moved(self, context: Context, move: Callable[[], Awaitable[RunRecord]]) -> runs_pb2.Run:
         try:
-            record = await move()  # type: ignore[misc]
+            record = await move()
         except KeyError as error:
             await context.abort(grpc.StatusCode.NOT_FOUND, str(error.args[0]))
         except ValueError as error:
@@ -246,25 +243,15 @@ def runbooks_for(engine: RunEngine) -> Callable[[Incident], tuple[str, ...]]:
     return lambda incident: candidates(engine.world.library, incident)
 
 
-def refreshed(incidents: Sequence[Incident], engine: RunEngine) -> list[Incident]:
-    """Return open incidents of an earlier collector with the runbooks of this one."""
-    return [
-        each
-        if each.state is IncidentState.RESOLVED
-        else replace(each, runbooks=candidates(engine.world.library, each))
-        for each in incidents
-    ]
-
-
 def build_runs(
+    *,
     view: Callable[[], FleetView],
     book: IncidentBook,
     broker: ActionBroker,
     store: Store,
     audit: AuditLog,
-    library_paths: Sequence[Path] = (),
-    *,
     clock: Clock,
+    library_paths: Sequence[Path] = (),
 ) -> tuple[RunEngine, RunsService]:
     """Return the engine, with the runs that an earlier collector left, and its service.
 

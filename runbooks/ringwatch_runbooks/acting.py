@@ -73,7 +73,9 @@ def _shown(world: World, run: RunRecord, action: Action) -> RunRecord:
     return run.with_step(replace(run.step(run.current), facts=facts))
 
 
-async def answered(world: World, run: RunRecord, step: Act, action: str, text: str, author: str) -> RunRecord:
+async def answered(
+    world: World, run: RunRecord, step: Act, *, action: str, text: str, author: str
+) -> RunRecord:
     """Take what a person says to an action; raise ValueError with a sentence when it does not fit."""
     match action:
         case "approve":

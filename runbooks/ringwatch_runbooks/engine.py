@@ -137,7 +137,7 @@ class RunEngine:
             return _aborted(run, author, now_s)
         match step:
             case Act():
-                return await acting.answered(self.world, run, step, action, text, author)
+                return await acting.answered(self.world, run, step, action=action, text=text, author=author)
             case Ask() if action == "answer":
                 return people.answer(run, step, text, author, now_s)
             case Escalate() if action == "answer":
