@@ -25,7 +25,7 @@ from ringwatch_proto.records import (
 
 FRESH_S: Final = 3.5
 # Not the minutes of a watchdog: a stopped process is seen at once, anything else needs patience.
-STOPPED_S, STOPPED_STEPS = 2.0, 10.0
+STOPPED_S, STOPPED_STEPS = 2.0, 4.0
 STALLED_S, STALLED_STEPS = 10.0, 20.0
 # Before the first step: allocation, compilation, connections, and nothing to compare with.
 FIRST_STEP_S: Final = 120.0

@@ -36,6 +36,8 @@ CRITICAL_SLOWER: Final = 1.2
 # Lateness that makes up more than this share of the rise means that somebody is late.
 LATE_SHARE: Final = 0.5
 HELD_SHARE: Final = 0.05
+# Of hundreds of slow groups so many tell whether somebody is late.
+MOST_GROUPS: Final = 16
 # Ranks that wait for a CPU this often measure the host, not the network.
 BUSY_HOSTS: Final = 0.2
 
@@ -84,7 +86,8 @@ def _somebody_late(window: Window, rises: list[Rise]) -> bool:
 
 def _latest_s(window: Window, rises: list[Rise]) -> float:
     """Return how late the latest rank is within the slow groups; elsewhere the whole group is late."""
-    slots = {slot for rise in rises for slot in rise.slots}
+    worst = sorted(rises, key=lambda rise: rise.ratio)[-MOST_GROUPS:]
+    slots = {slot for rise in worst for slot in rise.slots}
     waits = waits_of(window, window.recent(RECENT_S, LEAST_STEPS), slots)
     return float(waits.late_s.mean(axis=0).max(initial=0.0))
 

@@ -17,6 +17,7 @@ RECENT_S: Final = 5.0
 LEAST_RATIO: Final = 1.3
 SIGMA_FLOOR: Final = 0.05
 LEAST_BLOCKS: Final = 4
+GLANCE_RATIO, GLANCE_STEPS = 1.15, 8
 # A collective that fewer steps than this show whole says nothing of its group.
 KNOWN_SHARE: Final = 0.8
 
@@ -36,14 +37,29 @@ class Rise:
 
 def rises_of(window: Window) -> list[Rise]:
     """Return the groups whose transfer stays above the reference, by effect, persistence and CUSUM."""
-    transfers = transfers_of(window, slice(0, window.rows.size))
-    usual = np.asarray(window.job.reference_transfer_s, np.float64)[: transfers.shape[1]]
+    usual = np.asarray(window.job.reference_transfer_s, np.float64)[: len(window.job.slots)]
+    suspects = _suspects(window, usual)
+    if not suspects:
+        return []
+    transfers = transfers_of(window, slice(0, window.rows.size), suspects)
     found = []
     for name, slots in _groups(window):
         known = [at for at in slots if usual[at] > 0 and np.isfinite(transfers[:, at]).mean() > KNOWN_SHARE]
         if known:
             rise = _rise(window, name, transfers[:, known].sum(axis=1), float(usual[known].sum()))
             found += [replace(rise, slots=tuple(known))] if rise is not None else []
+    return found
+
+
+def _suspects(window: Window, usual: Array) -> set[int]:
+    """Return the slots of groups that are slower in the newest steps: a first look, quick and generous."""
+    newest = transfers_of(window, window.recent(RECENT_S / 2, GLANCE_STEPS))
+    now_s = np.sort(newest, axis=0)[newest.shape[0] // 2]
+    found: set[int] = set()
+    for _, slots in _groups(window):
+        known = [at for at in slots if np.isfinite(now_s[at]) and usual[at] > 0]
+        if known and now_s[known].sum() >= GLANCE_RATIO * usual[known].sum():
+            found.update(slots)
     return found
 
 

@@ -45,7 +45,7 @@ def waits_of(window: Window, rows: slice, only: Collection[int] | None = None) -
         members = np.flatnonzero(slot.members[columns])
         if members.size < 2 or (only is not None and number not in only):
             continue
-        duration = np.asarray(window.job.collective_s[at_rows, number][:, columns[members]], np.float64)
+        duration = _durations(window, at_rows, number, columns[members])
         wait = duration - duration.min(axis=1, keepdims=True)
         late = np.median(wait, axis=1, keepdims=True) - wait if members.size > 2 else wait[:, ::-1] - wait
         late = np.nan_to_num(late - _usual_lateness(window, number, columns[members]))
@@ -53,6 +53,11 @@ def waits_of(window: Window, rows: slice, only: Collection[int] | None = None) -
         late_s[:, members] += late
         told[members] += bool(np.isfinite(duration).any())
     return Waits(wait_s=wait_s, late_s=late_s, told=told, skew_s=wait_s.max(axis=1, initial=0.0))
+
+
+def _durations(window: Window, rows: Index, number: int, columns: Index) -> Array:
+    """Return (T, n) durations of one collective; only what is asked for is copied."""
+    return np.asarray(window.job.collective_s[rows[:, None], number, columns[None, :]], np.float64)
 
 
 def _usual_lateness(window: Window, number: int, members: Index) -> Array:
@@ -66,7 +71,7 @@ def _usual_lateness(window: Window, number: int, members: Index) -> Array:
     return np.asarray(np.median(wait) - wait)
 
 
-def transfers_of(window: Window, rows: slice) -> Array:
+def transfers_of(window: Window, rows: slice, only: Collection[int] | None = None) -> Array:
     """Return (T, K) the least duration in the group of each collective; NaN unless all members told.
 
     The transfer is only known where the last one to arrive is among those seen.
@@ -76,7 +81,7 @@ def transfers_of(window: Window, rows: slice) -> Array:
     reporting[columns] = True
     transfers = np.full((at_rows.size, len(window.job.slots)), np.nan)
     for number, slot in enumerate(window.job.slots):
-        members = np.flatnonzero(slot.members)
+        members = np.flatnonzero(slot.members) if only is None or number in only else columns[:0]
         if members.size >= 2 and reporting[members].all():
-            transfers[:, number] = window.job.collective_s[at_rows, number][:, members].min(axis=1)
+            transfers[:, number] = _durations(window, at_rows, number, members).min(axis=1)
     return transfers
