@@ -29,11 +29,12 @@ from ringwatch_collector.incidents import IncidentBook, IncidentPolicy
 from ringwatch_collector.ingest import TelemetryService
 from ringwatch_collector.query import QueryService
 from ringwatch_collector.runner import Runner
+from ringwatch_collector.runs import build_runs, runbooks_for, summaries
 from ringwatch_collector.sessions import Sessions
 from ringwatch_collector.store.store import Store
 from ringwatch_proto.errors import ConfigError, StoreError
 from ringwatch_proto.records import Incident
-from ringwatch_proto.v1 import query_pb2, query_pb2_grpc
+from ringwatch_proto.v1 import query_pb2, query_pb2_grpc, runs_pb2_grpc
 
 _LOG: Final = logging.getLogger("ringwatch.collector")
 _EVENTS_BACK_S: Final = 3600.0
@@ -103,6 +104,14 @@ class Collector:
             runs=self._run_summaries,
             troubles=self._troubles,
         )
+        self.runs, self._runs_service = build_runs(
+            view=lambda: self.fleet.view(self.clock.now_s()),
+            desk=self.desk,
+            broker=self.broker,
+            store=self.store,
+            audit=self.audit,
+            clock=self.clock,
+        )
         self._query = QueryService(
             answers=self.answers,
             fleet=self.fleet,
@@ -122,14 +131,15 @@ class Collector:
         """Return the port of the Prometheus page, 0 while there is none."""
         return self._exporter.port
 
-    def _runbooks_for(self, _incident: Incident) -> tuple[str, ...]:
-        return ()
+    def _runbooks_for(self, incident: Incident) -> tuple[str, ...]:
+        return runbooks_for(self.runs, incident)
 
     def _run_summaries(self) -> Sequence[query_pb2.RunSummary]:
-        return ()
+        return summaries(self.runs, self.clock.now_s())
 
     def _troubles(self) -> list[str]:
         found = [self.store.trouble] if self.store.trouble else []
+        found.extend(self.runs.troubles)
         if self.clock.steps:
             found.append(f"the wall clock was stepped {self.clock.steps} times since the collector started")
         return found
@@ -171,12 +181,14 @@ class Collector:
         )
         server.add_generic_rpc_handlers((self._ingest.handler(),))
         query_pb2_grpc.add_QueryServicer_to_server(self._query, server)
+        runs_pb2_grpc.add_RunsServicer_to_server(self._runs_service, server)
         port = self._bind(server)
         await server.start()
         self._server = server
         self._exporter.start()
         self._tasks = [
             asyncio.create_task(self._runner.run(), name="runner"),
+            asyncio.create_task(self.runs.run(), name="runs"),
             asyncio.create_task(self._keep_house(), name="housekeeping"),
         ]
         return port
@@ -214,6 +226,7 @@ class Collector:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.runs.close()
         self.sessions.refuse_all("the collector is stopping", 1.0)
         if self._server is not None:
             await self._server.stop(grace=min(0.5, self._config.shutdown_s))

@@ -15,8 +15,8 @@ from ringwatch_collector import run_messages
 from ringwatch_collector.audit import AuditLog
 from ringwatch_collector.broker import ActionBroker
 from ringwatch_collector.clock import Clock
+from ringwatch_collector.desk import Desk
 from ringwatch_collector.facts import LiveFacts
-from ringwatch_collector.incidents import IncidentBook
 from ringwatch_collector.rpc import Context
 from ringwatch_collector.store.store import Store, StoredRun
 from ringwatch_collector.validate import clean
@@ -105,24 +105,22 @@ class ChainedAudit:
         appended.result()
 
 
-class BookIncidents:
-    """The incident book, with every change stored."""
+class DeskIncidents:
+    """Incidents through the collector's desk, which stores each change and writes it down."""
 
-    def __init__(self, book: IncidentBook, store: Store, clock: Clock) -> None:
-        self._book = book
-        self._store = store
-        self._clock = clock
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
 
     def get(self, incident: str) -> Incident | None:
         """Return an incident as it is now."""
         try:
-            return self._book.get(incident)
+            return self._desk.get(incident)
         except KeyError:
             return None
 
-    async def attach(self, incident: str, run: str) -> None:
+    async def attach(self, incident: str, run: str, author: str) -> None:
         """Note which run works on the incident."""
-        await self._put(self._book.attach_run(incident, run, self._clock.now_s()))
+        await self._desk.attach_run(incident, run, author)
 
     async def resolve(self, incident: str, author: str, text: str) -> None:
         """Close the incident; raise ValueError with a sentence when it cannot be."""
@@ -134,21 +132,17 @@ class BookIncidents:
 
     async def _act(self, incident: str, action: str, author: str, text: str) -> None:
         try:
-            changed = self._book.act(incident, action, author, text, self._clock.now_s())
+            await self._desk.act(incident, action, author, text)
         except KeyError as error:
             raise ValueError(str(error.args[0])) from error
-        await self._put(changed)
-
-    async def _put(self, incident: Incident) -> None:
-        await _durable(self._store.put_incidents([incident]), f"incident {incident.id}")
 
 
 class RunsService(runs_pb2_grpc.RunsServicer):  # type: ignore[misc]  # the generated base has no types
     """Serves ``ringwatch.v1.Runs``."""
 
-    def __init__(self, engine: RunEngine, book: IncidentBook, clock: Clock) -> None:
+    def __init__(self, engine: RunEngine, desk: Desk, clock: Clock) -> None:
         self._engine = engine
-        self._book = book
+        self._desk = desk
         self._clock = clock
 
     async def ListRunbooks(
@@ -159,7 +153,7 @@ class RunsService(runs_pb2_grpc.RunsServicer):  # type: ignore[misc]  # the gene
         ids: Sequence[str] = sorted(library.runbooks)
         if request.incident:
             try:
-                ids = candidates(library, self._book.get(request.incident))
+                ids = candidates(library, self._desk.get(request.incident))
             except KeyError as error:
                 await context.abort(grpc.StatusCode.NOT_FOUND, str(error.args[0]))
         books = [run_messages.runbook(library.runbooks[id], library) for id in ids]
@@ -238,15 +232,15 @@ def summaries(engine: RunEngine, now_s: float) -> list[query_pb2.RunSummary]:
     ]
 
 
-def runbooks_for(engine: RunEngine) -> Callable[[Incident], tuple[str, ...]]:
-    """Return what the incident book asks for the runbooks that fit an incident."""
-    return lambda incident: candidates(engine.world.library, incident)
+def runbooks_for(engine: RunEngine, incident: Incident) -> tuple[str, ...]:
+    """Return the ids of the runbooks that fit an incident, best first."""
+    return candidates(engine.world.library, incident)
 
 
 def build_runs(
     *,
     view: Callable[[], FleetView],
-    book: IncidentBook,
+    desk: Desk,
     broker: ActionBroker,
     store: Store,
     audit: AuditLog,
@@ -263,8 +257,8 @@ def build_runs(
         verbs=BrokerVerbs(broker),
         journal=StoreJournal(store, clock),
         audit=ChainedAudit(audit),
-        incidents=BookIncidents(book, store, clock),
+        incidents=DeskIncidents(desk),
         clock=clock,
     )
     engine = RunEngine(world, (stored.document for stored in store.runs()))
-    return engine, RunsService(engine, book, clock)
+    return engine, RunsService(engine, desk, clock)

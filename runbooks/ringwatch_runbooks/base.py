@@ -89,7 +89,7 @@ class Incidents(Protocol):
         """Return an incident as it is now."""
         ...
 
-    async def attach(self, incident: str, run: str) -> None:
+    async def attach(self, incident: str, run: str, author: str) -> None:
         """Note which run works on the incident."""
         ...
 

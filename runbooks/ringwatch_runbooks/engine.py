@@ -98,7 +98,7 @@ class RunEngine:
             run = entered(run, runbook.steps[0], now_s)
             await self._save(run)
         await self._record(run, author, "run.start", f"{runbook.id} revision {runbook.revision}", "started")
-        await self.world.incidents.attach(incident_id, run.id)
+        await self.world.incidents.attach(incident_id, run.id, author)
         return await self._advanced(run.id)
 
     def _refuse_company(self, incident: Incident) -> None:
