@@ -64,7 +64,8 @@ def test_counters_that_jump_are_lost_records_or_an_error() -> None:
 def test_a_writer_that_died_while_it_wrote_is_read_as_it_stands() -> None:
     """The lock stays odd for ever then; the words are more use than none."""
     ring = RingWriter()
-    ring.state(5, 2, 10, 4, 3, 0, 0, 1, 64, 20)
+    for word, value in ((HeaderWord.STEP, 5), (HeaderWord.LAUNCHED, 4), (HeaderWord.COMPLETED, 3)):
+        ring.words[word] = value
     poke(ring.fd, HeaderWord.STATE_LOCK, 7)
     state = RingReader(ring.fd).state()
     assert (state.step, state.launched, state.completed) == (5, 4, 3)

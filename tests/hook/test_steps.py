@@ -148,11 +148,12 @@ def test_absurd_records_are_counted_and_good_ones_pass(agent: Agent, hook: Hook)
     write(2, 250, 0, 0, 5, 6, 0, 8, 0.0, 0.0, 0.0, 0.0)
     write(2, 1, 0, 1 << 20, 5, 6, 0, 8, 0.0, 0.0, 0.0, 0.0)
     write(1, 0, 0, 0, -(1 << 63), (1 << 63) - 1, 0, 8, 0.0, 0.0, 0.0, 0.0)
-    write(2, 1, 0, 3, 5, 6, 0, 8, 0.0, 0.0, 0.0, 0.0)
+    write(2, 1, 0, 3, 5, 6, 0, 8, -1.0, 0.0, 0.0, 0.0)
     write(1, 0, 0, 0, 5, 6, (1 << 64) - 1, 8, float("inf"), -1.0, 0.5, 0.0)
     agent.read()
     assert agent.dropped == {"hook.absurd_records": 6}
     assert [one["slot"] for one in agent.collectives] == [3]
+    assert agent.collectives[0]["duration_s"] != agent.collectives[0]["duration_s"]
     assert agent.steps[0]["pause_s"] == 0.5
     assert agent.steps[0]["data_s"] != agent.steps[0]["data_s"]
     assert agent.steps[0]["compute_s"] != agent.steps[0]["compute_s"]

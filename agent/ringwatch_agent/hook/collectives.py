@@ -15,8 +15,10 @@ from functools import partial
 from types import FunctionType
 from typing import Any, Final
 
+from ringwatch_agent.hook.cuda import CudaTimer, is_timeable
 from ringwatch_agent.hook.groups import Groups
 from ringwatch_agent.hook.patches import Patches, Watch
+from ringwatch_agent.hook.recorder import Communicator
 from ringwatch_proto.layout import Collective
 
 
@@ -46,6 +48,14 @@ def _first_of_all(group: Any, arguments: tuple[Any, ...]) -> int:
 
 def _none(_: Any, __: tuple[Any, ...]) -> int:
     return 0
+
+
+def _on_gpu(arguments: tuple[Any, ...]) -> bool:
+    """Return whether the collective runs on a GPU; a barrier has no tensor and the host waits for it."""
+    first = arguments[0] if arguments else None
+    while isinstance(first, (list, tuple)) and first:
+        first = first[0]
+    return hasattr(first, "is_cuda") and is_timeable(first)
 
 
 Size = Callable[[Any, tuple[Any, ...]], int]
@@ -91,13 +101,17 @@ class Collectives:
         self._works: dict[Any, int] = {}
         # Token -> future of a work that C++ waits for.
         self._futures: dict[int, Any] = {}
+        self._timer = CudaTimer()
         self._get_future: Any = None
+        self._add_done_callback: Any = None
         self.allreduce: Any = None
 
     def install(self, patches: Patches) -> None:
         """Replace the methods of ProcessGroup and Work."""
+        from torch._C import Future
         from torch._C import _distributed_c10d as c10d
 
+        self._add_done_callback = Future.add_done_callback
         # The methods as they were, for whoever notes begin and end by other means.
         self.allreduce = c10d.ProcessGroup.allreduce
         self._get_future = c10d.Work.get_future
@@ -106,14 +120,6 @@ class Collectives:
                 patches.replace(c10d.ProcessGroup, name, partial(self._timed, name, int(kind), size))
         patches.replace(c10d.Work, "wait", self._timed_wait)
         patches.replace(c10d.Work, "get_future", self._watched_future)
-
-    def begin(self, group: Any, kind: int, size: int) -> int:
-        """Note a begin for ``group``; 0 when nobody listens."""
-        recorder = self._watch.recorder
-        groups = self.groups
-        if recorder is None or groups is None:
-            return 0
-        return recorder.begin(groups.of(group), kind, size)
 
     def end(self, token: int) -> None:
         """Note an end."""
@@ -124,7 +130,29 @@ class Collectives:
     def end_with(self, work: Any, token: int) -> None:
         """Note the end when the future of ``work`` completes, on the thread that completes it."""
         self._futures[token] = future = self._get_future(work)
-        future.add_done_callback(lambda _: self._completed(token))
+        self._add_done_callback(future, lambda _: self._completed(token, future))
+
+    def run_on_gpu(self, communicator: Communicator, kind: int, size: int, launch: Callable[[], Any]) -> Any:
+        """Launch a collective between two events on the GPU; ``sweep`` ends it when they have passed."""
+        recorder = self._watch.recorder
+        mark = self._timer.mark()
+        if recorder is None or mark is None:
+            return launch()
+        token = recorder.begin(communicator, kind, size, on_gpu=True)
+        try:
+            work = launch()
+        except BaseException:
+            recorder.abandon(token)
+            raise
+        if work is None:
+            self._close_on_gpu(token, mark)
+        else:
+            self._add_done_callback(self._get_future(work), lambda _: self._close_on_gpu(token, mark))
+        return work
+
+    def _close_on_gpu(self, token: int, mark: Any) -> None:
+        if not self._timer.close(token, mark):
+            self._abandon(token)
 
     def sweep(self) -> None:
         """Note the end of what has completed and nobody told us of.
@@ -134,8 +162,12 @@ class Collectives:
         """
         for token, future in list(self._futures.items()):
             if future.done():
-                self._completed(token)
+                self._completed(token, future)
         self._sweep_works()
+        recorder = self._watch.recorder
+        if recorder is not None:
+            for token, seconds in self._timer.passed():
+                recorder.end(token, seconds)
 
     def _sweep_works(self) -> None:
         works = self._works
@@ -150,40 +182,46 @@ class Collectives:
         """Drop everything in flight: the agent has gone, or this is a forked child."""
         self._works.clear()
         self._futures.clear()
+        self._timer.forget()
         self.groups = None
 
     def _timed(self, name: str, kind: int, size: Size, original: Any) -> Any:
         watch = self._watch
-        works = self._works
-        begin = self.begin
 
         def collective(group: Any, *arguments: Any, **named: Any) -> Any:
-            if watch.recorder is None:
+            recorder, groups = watch.recorder, self.groups
+            if recorder is None or groups is None:
                 return original(group, *arguments, **named)
             try:
-                if works:
-                    self._sweep_works()
-                token = begin(group, kind, size(group, arguments))
+                self._sweep_works()
+                communicator, total = groups.of(group), size(group, arguments)
+                on_gpu = _on_gpu(arguments)
             except Exception:  # noqa: BLE001  nothing of ours may reach the job; it is counted
                 watch.faults += 1
-                token = 0
+                return original(group, *arguments, **named)
+            if on_gpu:
+                return self.run_on_gpu(
+                    communicator, kind, total, partial(original, group, *arguments, **named)
+                )
+            token = recorder.begin(communicator, kind, total)
             try:
                 work = original(group, *arguments, **named)
             except BaseException:
                 self._abandon(token)
                 raise
-            if token:
-                if work is None:
-                    self.end(token)
-                else:
-                    works[work] = token
+            if work is None:
+                self.end(token)
+            else:
+                self._works[work] = token
             return work
 
         return _named(collective, name)
 
-    def _completed(self, token: int) -> None:
-        self._futures.pop(token, None)
-        self.end(token)
+    def _completed(self, token: int, future: Any) -> None:
+        # Not of a recorder that is no more: its tokens mean others now.
+        if self._futures.get(token) is future:
+            del self._futures[token]
+            self.end(token)
 
     def _abandon(self, token: int) -> None:
         recorder = self._watch.recorder
@@ -215,7 +253,7 @@ class Collectives:
             token = works.pop(work, 0) if works else 0
             if token:
                 self._futures[token] = future
-                future.add_done_callback(lambda _: self._completed(token))
+                future.add_done_callback(lambda _: self._completed(token, future))
             return future
 
         return get_future

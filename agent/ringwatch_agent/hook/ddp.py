@@ -11,9 +11,11 @@ world size is no power of two, and takes the one place that the job's own hook m
 from __future__ import annotations
 
 import weakref
+from functools import partial
 from typing import Any
 
 from ringwatch_agent.hook.collectives import Collectives
+from ringwatch_agent.hook.cuda import is_timeable
 from ringwatch_agent.hook.patches import Patches, Watch
 from ringwatch_proto.layout import Collective
 
@@ -100,6 +102,8 @@ def _watched_group_class(base: Any, watch: Watch, collectives: Collectives) -> A
         def __init__(self, real: Any) -> None:
             super().__init__(real.rank(), real.size())
             self._real = real
+            self._groups: Any = None
+            self._communicator: Any = None
             self._name = real.name()
             kinds = base.BackendType.__members__
             own = kinds.get(str(self._name).upper(), base.BackendType.CUSTOM)
@@ -115,16 +119,27 @@ def _watched_group_class(base: Any, watch: Watch, collectives: Collectives) -> A
             return self._real.broadcast(*arguments)
 
         def allreduce(self, tensors: Any, *options: Any) -> Any:
-            if watch.recorder is None:
+            recorder, groups = watch.recorder, collectives.groups
+            if recorder is None or groups is None:
                 return raw_allreduce(self._real, tensors, *options)
             try:
-                token = collectives.begin(self._real, kind, sum(tensor.nbytes for tensor in tensors))
+                if groups is not self._groups:
+                    self._groups, self._communicator = groups, groups.of(self._real)
+                bucket = tensors[0]
+                size, on_gpu = bucket.nbytes, bucket.is_cuda and is_timeable(bucket)
             except Exception:  # noqa: BLE001  nothing of ours may reach the job; it is counted
                 watch.faults += 1
-                token = 0
-            work = raw_allreduce(self._real, tensors, *options)
-            if token:
-                collectives.end_with(work, token)
+                return raw_allreduce(self._real, tensors, *options)
+            if on_gpu:
+                launch = partial(raw_allreduce, self._real, tensors, *options)
+                return collectives.run_on_gpu(self._communicator, kind, size, launch)
+            token = recorder.begin(self._communicator, kind, size)
+            try:
+                work = raw_allreduce(self._real, tensors, *options)
+            except BaseException:
+                recorder.abandon(token)
+                raise
+            collectives.end_with(work, token)
             return work
 
     return WatchedGroup

@@ -17,7 +17,7 @@ from typing import Final
 
 from ringwatch_agent.hook.ring_writer import RingWriter
 from ringwatch_proto.layout import Phase
-from ringwatch_proto.ring import RecordType
+from ringwatch_proto.ring import HeaderWord, RecordType
 
 _COMPUTE: Final = 0
 _DATA: Final = 1
@@ -31,15 +31,31 @@ _PHASES: Final = (
     int(Phase.PAUSE),
     int(Phase.COMPUTE),
 )
+_COMPUTE_PHASE: Final = int(Phase.COMPUTE)
+_COLLECTIVE_PHASE: Final = int(Phase.COLLECTIVE)
+# Accounts that a collective takes over from; data and pauses it does not.
+_OWN_TIME: Final = (_COMPUTE, _TAIL)
+# Plain numbers: looking a member of an enumeration up costs as much as writing a word.
+_STATE_LOCK: Final = int(HeaderWord.STATE_LOCK)
+_STEP_WORD: Final = int(HeaderWord.STEP)
+_PHASE: Final = int(HeaderWord.PHASE)
+_PHASE_SINCE: Final = int(HeaderWord.PHASE_SINCE_NS)
+_LAUNCHED: Final = int(HeaderWord.LAUNCHED)
+_COMPLETED: Final = int(HeaderWord.COMPLETED)
+_IN_COMMUNICATOR: Final = int(HeaderWord.INFLIGHT_COMMUNICATOR)
+_IN_SLOT: Final = int(HeaderWord.INFLIGHT_SLOT)
+_IN_KIND: Final = int(HeaderWord.INFLIGHT_KIND)
+_IN_BYTES: Final = int(HeaderWord.INFLIGHT_BYTES)
+_BEAT: Final = int(HeaderWord.BEAT_NS)
 _STEP: Final = int(RecordType.STEP)
 _COLLECTIVE: Final = int(RecordType.COLLECTIVE)
 _NAN: Final = float("nan")
 _S: Final = 1e-9
 _MAX_SLOT: Final = (1 << 16) - 1
 
-# communicator, slot, kind, bytes, begin_ns, step
-_Operation = tuple[int, int, int, int, int, int]
-_NOTHING: Final[_Operation] = (0, 0, 0, 0, 0, 0)
+# communicator, slot, kind, bytes, begin_ns, step, whether the host waits for it
+_Operation = tuple[int, int, int, int, int, int, bool]
+_NOTHING: Final[_Operation] = (0, 0, 0, 0, 0, 0, False)
 
 
 class Communicator:
@@ -64,40 +80,49 @@ class Recorder:
         "_flags",
         "_flight",
         "_fresh",
+        "_gpu",
+        "_hosted",
         "_launched",
         "_lock",
+        "_lock_word",
         "_mode",
         "_oldest",
         "_pauses",
-        "_phase",
-        "_phase_since",
         "_record",
         "_since",
-        "_state",
         "_step",
         "_tail",
+        "_words",
     )
 
     def __init__(self, ring: RingWriter, step: int) -> None:
         now = monotonic_ns()
         self._record = ring.record
-        self._state = ring.state
+        self._words = ring.words
+        self._lock_word = 0
         self._lock = RLock()
         self._step = step
-        self._begin = self._since = self._phase_since = now
+        self._begin = self._since = now
         self._mode = _COMPUTE
-        self._phase = int(Phase.STARTING)
         self._accounts = [0, 0, 0, 0, 0]
         self._flight: dict[int, _Operation] = {}
         self._oldest = _NOTHING
         self._launched = self._completed = 0
+        # Collectives in flight that this thread's clock can time, and what the GPU's events said of others.
+        self._hosted = self._gpu = 0
         self._data = self._pauses = self._flags = 0
         self._tail = False
         self._fresh = True
-        self._publish(now)
+        self._open_state()
+        self._words[_STEP_WORD] = step
+        self._show_phase(int(Phase.STARTING), now)
+        self._close_state(now)
 
-    def begin(self, communicator: Communicator, kind: int, size: int) -> int:
-        """Note that a collective begins now; return the token that ``end`` takes."""
+    def begin(self, communicator: Communicator, kind: int, size: int, *, on_gpu: bool = False) -> int:
+        """Note that a collective begins now; return the token that ``end`` takes.
+
+        One that runs ``on_gpu`` is only put into a queue now: ``end`` is told later how long it took.
+        """
         with self._lock:
             now = monotonic_ns()
             step = self._step
@@ -108,40 +133,50 @@ class Recorder:
             if slot < _MAX_SLOT:
                 communicator.slot = slot + 1
             token = self._launched = self._launched + 1
-            operation = (communicator.index, slot, kind, size, now, step)
-            if not self._flight:
-                self._oldest = operation
-            self._flight[token] = operation
-            self._turn(now)
+            operation = (communicator.index, slot, kind, size, now, step, not on_gpu)
+            flight = self._flight
+            mode = self._mode
+            self._accounts[mode] += now - self._since
+            self._since = now
+            words = self._words
+            lock = self._lock_word
+            words[_STATE_LOCK] = lock + 1
+            words[_LAUNCHED] = token
+            if not flight:
+                self._show_oldest(operation)
+            if not on_gpu:
+                self._hosted += 1
+                if mode in _OWN_TIME:
+                    self._mode = _FLIGHT
+                    words[_PHASE] = _COLLECTIVE_PHASE
+                    words[_PHASE_SINCE] = now
+            words[_BEAT] = now
+            self._lock_word = words[_STATE_LOCK] = lock + 2
+            flight[token] = operation
             return token
 
-    def end(self, token: int) -> None:
-        """Note that a collective has ended. An unknown token, or one that ended already, is nothing."""
+    def end(self, token: int, gpu_s: float = _NAN) -> None:
+        """Note that a collective has ended; on a GPU it took ``gpu_s``, else from its begin until now.
+
+        An unknown token, or one that ended already, is nothing.
+        """
         with self._lock:
             now = monotonic_ns()
-            operation = self._flight.pop(token, None)
+            operation = self._finish(token, now)
             if operation is None:
                 return
-            self._completed += 1
-            communicator, slot, kind, size, begin, step = operation
+            communicator, slot, kind, size, begin, step, hosted = operation
+            if not hosted:
+                self._gpu += int(gpu_s / _S)
             self._record(
                 _COLLECTIVE, kind, communicator, slot, begin, now, step, size,
-                (now - begin) * _S, _NAN, _NAN, _NAN,
+                (now - begin) * _S if hosted else gpu_s, _NAN, _NAN, _NAN,
             )  # fmt: skip
-            if operation is self._oldest:
-                self._oldest = next(iter(self._flight.values()), _NOTHING)
-            self._turn(now)
 
     def abandon(self, token: int) -> None:
         """Forget a collective that failed: it is over, and how long it took means nothing."""
         with self._lock:
-            operation = self._flight.pop(token, None)
-            if operation is None:
-                return
-            self._completed += 1
-            if operation is self._oldest:
-                self._oldest = next(iter(self._flight.values()), _NOTHING)
-            self._turn(monotonic_ns())
+            self._finish(token, monotonic_ns())
 
     def data_begin(self) -> None:
         """Note that the job asks the data loader for a batch."""
@@ -186,6 +221,9 @@ class Recorder:
             compute, data, _, pause, tail = self._accounts
             if self._tail:
                 compute += tail
+            # The host queues work ahead of the GPU: what the GPU spent in collectives was not compute.
+            compute = max(0, compute - self._gpu)
+            self._gpu = 0
             self._record(
                 _STEP, self._flags, 0, 0, self._begin, now, self._step, 0,
                 data * _S, compute * _S, pause * _S, loss,
@@ -193,6 +231,7 @@ class Recorder:
             self._accounts = [0, 0, 0, 0, 0]
             self._begin = now
             self._step += 1
+            self._words[_STEP_WORD] = self._step
             self._flags = 0
             self._tail = True
             self._fresh = False
@@ -201,9 +240,10 @@ class Recorder:
     def ended(self) -> None:
         """Say that this process will do nothing more."""
         with self._lock:
-            self._phase = int(Phase.ENDED)
-            self._phase_since = monotonic_ns()
-            self._publish(self._phase_since)
+            now = monotonic_ns()
+            self._open_state()
+            self._show_phase(int(Phase.ENDED), now)
+            self._close_state(now)
 
     def _leave_tail(self, now: int) -> None:
         """Decide what the time since the last step was; the first step begins here, not at the import."""
@@ -219,6 +259,32 @@ class Recorder:
             self._begin = self._since = now
             self._fresh = False
 
+    def _finish(self, token: int, now: int) -> _Operation | None:
+        """Take a collective out of flight; return it, None when it was not there."""
+        flight = self._flight
+        operation = flight.pop(token, None)
+        if operation is None:
+            return None
+        self._completed += 1
+        if operation[6]:
+            self._hosted -= 1
+        mode = self._mode
+        self._accounts[mode] += now - self._since
+        self._since = now
+        words = self._words
+        lock = self._lock_word
+        words[_STATE_LOCK] = lock + 1
+        words[_COMPLETED] = self._completed
+        if operation is self._oldest:
+            self._show_oldest(next(iter(flight.values()), _NOTHING))
+        if not self._hosted and mode == _FLIGHT:
+            self._mode = _TAIL if self._tail else _COMPUTE
+            words[_PHASE] = _COMPUTE_PHASE
+            words[_PHASE_SINCE] = now
+        words[_BEAT] = now
+        self._lock_word = words[_STATE_LOCK] = lock + 2
+        return operation
+
     def _turn(self, now: int) -> None:
         """Charge the time since the last event to its account, and find out which one runs now."""
         self._accounts[self._mode] += now - self._since
@@ -227,22 +293,35 @@ class Recorder:
             mode = _DATA
         elif self._pauses:
             mode = _PAUSE
-        elif self._flight:
+        elif self._hosted:
             mode = _FLIGHT
         elif self._tail:
             mode = _TAIL
         else:
             mode = _COMPUTE
         self._mode = mode
+        self._open_state()
         phase = _PHASES[mode]
-        if phase != self._phase:
-            self._phase = phase
-            self._phase_since = now
-        self._publish(now)
+        if self._words[_PHASE] != phase:
+            self._show_phase(phase, now)
+        self._close_state(now)
 
-    def _publish(self, now: int) -> None:
-        communicator, slot, kind, size, _, _ = self._oldest
-        self._state(
-            self._step, self._phase, self._phase_since, self._launched, self._completed,
-            communicator, slot, kind, size, now,
-        )  # fmt: skip
+    def _open_state(self) -> None:
+        self._words[_STATE_LOCK] = self._lock_word + 1
+
+    def _close_state(self, now: int) -> None:
+        self._words[_BEAT] = now
+        self._lock_word += 2
+        self._words[_STATE_LOCK] = self._lock_word
+
+    def _show_phase(self, phase: int, now: int) -> None:
+        self._words[_PHASE] = phase
+        self._words[_PHASE_SINCE] = now
+
+    def _show_oldest(self, operation: _Operation) -> None:
+        self._oldest = operation
+        words = self._words
+        words[_IN_COMMUNICATOR] = operation[0]
+        words[_IN_SLOT] = operation[1]
+        words[_IN_KIND] = operation[2]
+        words[_IN_BYTES] = operation[3]

@@ -144,7 +144,7 @@ class Member:
         )
 
     def _collective_record(self, record: RingRecord) -> list[bytes]:
-        _, _, kind, local, slot, begin_ns, end_ns, step, size, *_ = record
+        _, _, kind, local, slot, begin_ns, _, step, size, duration_s, *_ = record
         communicator = self.communicators.get(local)
         if communicator is None or slot > _U16 or kind not in _KINDS:
             self._dropped["hook.absurd_records"] += 1
@@ -152,10 +152,8 @@ class Member:
         # Where the step began is known once the one before it has been seen to end.
         known = step == self._step + 1 and self._begin_ns > 0
         start_s = (begin_ns - self._begin_ns) * _S if known else _NAN
-        duration_s = (end_ns - begin_ns) * _S
-        return [
-            COLLECTIVE.pack(self.record.row, communicator, slot, kind, 0, step, size, start_s, duration_s)
-        ]
+        took_s = _share(duration_s)
+        return [COLLECTIVE.pack(self.record.row, communicator, slot, kind, 0, step, size, start_s, took_s)]
 
 
 def _age_s(now_ns: int, then_ns: int) -> float:
