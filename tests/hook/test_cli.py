@@ -14,8 +14,13 @@ EXEC = (sys.executable, "-m", "ringwatch.main", "exec")
 
 def run(*command: str, **changed: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*EXEC, *command], env={**os.environ, **changed}, capture_output=True, text=True, timeout=60, check=False
-    )  # fmt: skip
+        [*EXEC, *command],
+        env={**os.environ, **changed},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_the_exit_code_is_the_commands() -> None:

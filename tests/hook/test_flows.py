@@ -27,9 +27,16 @@ class Kernel:
         self.closed = False
 
     def put(
-        self, inode: int, peer: bytes, *, acked: int = 0, rate: int = 0, busy_us: int = 0, limited: bool = False,
+        self,
+        inode: int,
+        peer: bytes,
+        *,
+        acked: int = 0,
+        rate: int = 0,
+        busy_us: int = 0,
+        limited: bool = False,
         length: int = 192,
-    ) -> None:  # fmt: skip
+    ) -> None:
         info = bytearray(192)
         info[7] = int(limited)
         struct.pack_into("=I", info, 68, 400)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 
@@ -78,7 +79,7 @@ def test_the_kernel_of_this_machine_answers() -> None:
     while received < 5000:
         received += len(accepted.recv(5000))
     diag = InetDiag()
-    inode = int(client.fileno() and __import__("os").fstat(client.fileno()).st_ino)
+    inode = os.fstat(client.fileno()).st_ino
     for _ in range(2):
         mine = [one for one in diag.connections() if one.inode == inode]
         assert len(mine) == 1

@@ -73,14 +73,9 @@ def test_a_loader_in_another_thread_is_not_the_ranks_wait(rig: Rig) -> None:
     """A prefetching thread waits so that the rank need not."""
     rig.watch.recorder = recorder = Recorder(RingWriter(), 0)
     seen: list[int] = []
-    data = torch.utils.data.DataLoader(range(3))
 
-    def fetch() -> None:
-        for _ in data:
-            seen.append(recorder._data)
-
-    class Looking(torch.utils.data.Dataset):  # type: ignore[misc]
-        """Looks at the account while it is asked for an item."""
+    class Looking:
+        """A dataset that looks at the account while it is asked for an item."""
 
         def __len__(self) -> int:
             return 1
