@@ -30,6 +30,8 @@ _MOST_FIELDS: Final = 32
 _MOST_RECORDS: Final = 200_000
 _MOST_STEP: Final = 1 << 53
 _ROWS: Final = 65536
+# What a signed 64-bit column of a database holds.
+_MOST_SEQUENCE: Final = 1 << 63
 # Unix times between 1970-01-02 and 2200: a node whose battery is empty still counts from 1970.
 _WALL_NS: Final = (86_400 * 10**9, 7_258_118_400 * 10**9)
 
@@ -147,8 +149,8 @@ def check_batch(batch: wire.Batch, schema: Schema) -> list[str]:
         raise BadMessage(
             "unknown_schema", f"batch {batch.sequence} names schema {batch.schema_id}, not {schema.schema_id}"
         )
-    if batch.sequence == 0:
-        raise BadMessage("sequence_zero", "sequences begin with 1")
+    if not 0 < batch.sequence < _MOST_SEQUENCE:
+        raise BadMessage("sequence", f"sequence {batch.sequence}: they begin with 1 and fit a signed integer")
     if not _WALL_NS[0] < batch.wall_ns < _WALL_NS[1] or batch.monotonic_ns < 0:
         raise BadMessage("absurd_time", f"batch {batch.sequence} is of {batch.wall_ns} ns")
     faults = _check_blocks(batch, schema)

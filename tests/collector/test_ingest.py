@@ -167,7 +167,8 @@ async def test_a_hello_that_cannot_be_followed_is_refused(rig: Rig, reason: str)
     ("message", "reason"),
     [
         (batch(1, schema_id=7), "unknown_schema"),
-        (batch(0), "sequence_zero"),
+        (batch(0), "sequence"),
+        (batch(2**64 - 1), "sequence"),
         (batch(1, wall_ns=-5), "absurd_time"),
         (batch(1, wall_ns=2**63 - 1), "absurd_time"),
     ],

@@ -67,6 +67,9 @@ class Store:
         except SQLAlchemyError as error:
             self._engine.dispose()
             raise StoreError(f"cannot open the database: {error}") from error
+        except StoreError:
+            self._engine.dispose()
+            raise
         self._writer = Writer(self._engine, counters, retry_s)
         self._writer.start()
 

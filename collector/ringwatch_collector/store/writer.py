@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, Engine, Table
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
+from sqlalchemy import Engine, Table
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from ringwatch_collector.counters import Counters
 from ringwatch_collector.store.engine import insert_new, insert_or_replace
@@ -102,24 +102,25 @@ class Writer:
                 return
 
     def _write(self, group: Sequence[Write], progress: Sequence[Row]) -> bool:
+        """Write a group, however long it takes; return False when a stop came first."""
         while True:
             try:
                 self._commit(group, progress)
-            except (IntegrityError, DataError) as error:
+            except Exception as error:  # noqa: BLE001  (a dead writer would acknowledge nothing for ever)
                 self._failed(error)
-                self._write_one_by_one(group, progress)
-            except DBAPIError as error:
-                self._failed(error)
-                with self._changed:
-                    if self._stopping:
-                        return False
-                    self._changed.wait_for(lambda: self._stopping, timeout=self._retry_s)
-                continue
-            except StatementError as error:
-                self._failed(error)
-                self._write_one_by_one(group, progress)
+                if _may_pass(error):
+                    if self._pause():
+                        continue
+                    return False
+                if not self._write_one_by_one(group, progress):
+                    return False
             self._recovered()
             return True
+
+    def _pause(self) -> bool:
+        """Wait before the next try; return False when there shall be none."""
+        with self._changed:
+            return not self._changed.wait_for(lambda: self._stopping, timeout=self._retry_s)
 
     def _commit(self, group: Sequence[Write], progress: Sequence[Row]) -> None:
         with self._engine.begin() as connection:
@@ -129,19 +130,25 @@ class Writer:
             if progress:
                 connection.execute(self._statements[PROGRESS.name], list(progress))
 
-    def _write_one_by_one(self, group: Sequence[Write], progress: Sequence[Row]) -> None:
-        """Write each row alone, and leave out those that cannot be written at all."""
+    def _write_one_by_one(self, group: Sequence[Write], progress: Sequence[Row]) -> bool:
+        """Write each row alone, leaving out those that can never be written; return False on a stop."""
         rows = [(name, row) for write in group for name, each in write.rows.items() for row in each]
         rows += [(PROGRESS.name, row) for row in progress]
-        for name, row in rows:
+        return all(self._write_row(name, row) for name, row in rows)
+
+    def _write_row(self, name: str, row: Row) -> bool:
+        while True:
             try:
                 with self._engine.begin() as connection:
-                    self._execute(connection, name, row)
-            except StatementError:
+                    connection.execute(self._statements[name], [row])
+            except Exception as error:  # noqa: BLE001  (a dead writer would acknowledge nothing for ever)
+                if _may_pass(error):
+                    self._failed(error)
+                    if self._pause():
+                        continue
+                    return False
                 self._counters.dropped["row_refused_by_database"] += 1
-
-    def _execute(self, connection: Connection, name: str, row: Row) -> None:
-        connection.execute(self._statements[name], [row])
+            return True
 
     def _failed(self, error: Exception) -> None:
         self._counters.store_failures += 1
@@ -154,6 +161,11 @@ class Writer:
         if self.trouble:
             _LOG.warning("the database works again")
         self.trouble = ""
+
+
+def _may_pass(error: Exception) -> bool:
+    """Tell a database that does not work now from a row that it can never take."""
+    return isinstance(error, DBAPIError) and not isinstance(error, IntegrityError | DataError)
 
 
 def _report_done(group: Sequence[Write]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,8 @@ from ringwatch_proto.v1 import telemetry_pb2 as wire
 
 _REPORT = "/ringwatch.v1.Telemetry/Report"
 _DRAIN_S = 20.0
+# Nodes that dial at the same time: the load generator is one loop.
+_DIALLING = 50
 _LOOK = "ringwatch_collector_look_seconds"
 
 
@@ -79,6 +82,7 @@ class Node:
         self._tables = {Table.GPU: load.gpus, Table.HOST: 1}
         self._blocks = [self._block(table, rows) for table, rows in self._tables.items()]
         self._sent_s: dict[int, float] = {}
+        self._call: Any = None
 
     def hello(self) -> wire.AgentMessage:
         """Return the first message."""
@@ -153,18 +157,26 @@ class Node:
         )
         return wire.AgentMessage(batch=made)
 
-    async def report(self, channel: grpc.aio.Channel, tally: Tally, began_s: float) -> None:
-        """Send until the time is over, then wait for the last acknowledgement."""
-        call = channel.stream_stream(
+    async def connect(self, channel: grpc.aio.Channel, places: asyncio.Semaphore) -> None:
+        """Open the stream and wait for the welcome."""
+        async with places:
+            await self._connect(channel)
+
+    async def _connect(self, channel: grpc.aio.Channel) -> None:
+        self._call = channel.stream_stream(
             _REPORT,
             request_serializer=wire.AgentMessage.SerializeToString,
             response_deserializer=wire.CollectorMessage.FromString,
         )()
-        await call.write(self.hello())
-        await call.read()
+        await self._call.write(self.hello())
+        await self._call.read()
+
+    async def report(self, tally: Tally, began_s: float) -> None:
+        """Send until the time is over, then wait for the last acknowledgement."""
+        call = self._call
         reading = asyncio.create_task(self._read(call, tally))
         period_s = 1.0 / self._load.hz
-        due_s = time.monotonic() + period_s * (self._number % 997) / 997
+        due_s = began_s + period_s * (self._number % 997) / 997
         sequence = 0
         while due_s < began_s + self._load.seconds:
             await asyncio.sleep(max(0.0, due_s - time.monotonic()))
@@ -200,7 +212,11 @@ def _look_ms(port: int) -> float:
 async def _watch_looks(port: int, tally: Tally) -> None:
     while True:
         await asyncio.sleep(1.0)
-        tally.ticks_ms.append(await asyncio.to_thread(_look_ms, port))
+        try:
+            tally.ticks_ms.append(await asyncio.to_thread(_look_ms, port))
+        except OSError:
+            # A page that does not come in time is what an overload looks like from outside.
+            tally.ticks_ms.append(math.inf)
 
 
 async def _drive(load: Load, address: str, metrics_port: int, process: psutil.Process) -> Measured:
@@ -210,11 +226,13 @@ async def _drive(load: Load, address: str, metrics_port: int, process: psutil.Pr
         for _ in range(load.connections)
     ]
     watching = asyncio.create_task(_watch_looks(metrics_port, tally))
-    began_s, before = time.monotonic(), process.cpu_times()
     nodes = [Node(number, load) for number in range(load.nodes)]
+    places = asyncio.Semaphore(_DIALLING)
     await asyncio.gather(
-        *(node.report(channels[at % load.connections], tally, began_s) for at, node in enumerate(nodes))
+        *(node.connect(channels[at % load.connections], places) for at, node in enumerate(nodes))
     )
+    began_s, before = time.monotonic(), process.cpu_times()
+    await asyncio.gather(*(node.report(tally, began_s) for node in nodes))
     after, elapsed_s = process.cpu_times(), time.monotonic() - began_s
     watching.cancel()
     query: Any = query_pb2_grpc.QueryStub(channels[0])
@@ -236,7 +254,7 @@ async def _drive(load: Load, address: str, metrics_port: int, process: psutil.Pr
 
 
 def _percentile(values: Sequence[float], percent: float) -> float:
-    return round(float(np.percentile(values, percent)), 3) if values else float("nan")
+    return round(float(np.percentile(values, percent, method="nearest")), 3) if values else math.nan
 
 
 def measure(load: Load) -> Measured:
