@@ -15,10 +15,10 @@ from pathlib import Path
 
 from ringwatch_collector.app import Collector
 from ringwatch_collector.config import CollectorConfig, load_config
-from ringwatch_proto.errors import ConfigError, StoreError
+from ringwatch_proto.errors import ConfigError, RunbookError, StoreError
 
 _EXAMPLES = """\
-exit codes: 0 ended by a signal, 2 a setting cannot work, 3 the database cannot be opened
+exit codes: 0 ended by a signal, 2 a setting or a runbook cannot work, 3 the database cannot be opened
 
 examples:
   ringwatch collector run
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )
         return asyncio.run(_run(config))
-    except ConfigError as error:
+    except (ConfigError, RunbookError) as error:
         print(f"ringwatch collector: {error}", file=sys.stderr)
         return 2
     except StoreError as error:
