@@ -54,6 +54,12 @@ class Watcher:
         job: query_pb2.JobDetail = self._query.GetJob(request, timeout=5.0)
         return job
 
+    def events(self, node: str) -> list[query_pb2.StoredEvent]:
+        """Return the stored events of a node."""
+        request = query_pb2.ListEventsRequest(node=node, limit=1000)
+        stored: query_pb2.EventList = self._query.ListEvents(request, timeout=5.0)
+        return list(stored.events)
+
     def close(self) -> None:
         """Let go of the connection."""
         self._channel.close()

@@ -6,7 +6,6 @@ import argparse
 import getpass
 import json
 import os
-import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ import grpc
 from ringwatch_drills.demo.stage import DemoError, Stage
 from ringwatch_drills.demo.story import Event, Story
 from ringwatch_drills.fleet.faults import FAULTS
+from ringwatch_drills.interrupts import raise_on_signals, undisturbed
 
 _EPILOG: Final = "faults (all simulated):\n" + "\n".join(
     f"  {fault.name:<13} {fault.help}" for fault in FAULTS
@@ -27,7 +27,7 @@ _NAMES: Final = [fault.name for fault in FAULTS if fault.name != "none"]
 def main(argv: Sequence[str]) -> int:
     """Run the demo; 0 found (or the console was left), 1 not found in time, 3 the demo broke down."""
     options = _parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, _interrupt)
+    raise_on_signals()
     headless = options.headless or not (sys.stdin.isatty() and sys.stdout.isatty())
     stage = Stage(options.nodes, options.seed)
     story = Story(stage, options.fault, options.after)
@@ -39,11 +39,9 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 130
     finally:
-        # A second signal must not cut the cleaning short.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-        story.close()
-        stage.close()
+        with undisturbed():
+            story.close()
+            stage.close()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,11 +62,6 @@ def _parser() -> argparse.ArgumentParser:
         "--json", action="store_true", help="events as JSON lines (always without a terminal)"
     )
     return parser
-
-
-def _interrupt(number: int, frame: object) -> None:
-    del number, frame
-    raise KeyboardInterrupt
 
 
 def _headless(story: Story, as_json: bool) -> int:

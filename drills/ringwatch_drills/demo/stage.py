@@ -32,12 +32,11 @@ class Stage:
         self.address = f"127.0.0.1:{free_port()}"
         self.nodes = nodes
         self._seed = seed
-        self._processes: list[Process] = []
-        self._fleet: Process | None = None
+        self.processes: dict[str, Process] = {}
         self._talking = threading.Lock()
 
     def start_collector(self) -> None:
-        """Start the collector and wait until it answers."""
+        """Start the collector, or start it again over its data, and wait until it answers."""
         data = str(self.folder / "collector")
         self._start("collector", *RINGWATCH, "collector", "run", "--listen", self.address, "--data-dir", data)
         watcher = Watcher(self.address)
@@ -61,8 +60,7 @@ class Stage:
         """Start the simulated fleet."""
         options = ("--collector", self.address, "--nodes", str(self.nodes), "--seed", str(self._seed))
         command = (sys.executable, "-m", "ringwatch_drills.fleet", *options)
-        self._fleet = start("fleet", command, self.folder, pipes=True)
-        self._processes.append(self._fleet)
+        self.processes["fleet"] = start("fleet", command, self.folder, pipes=True)
         self._hear()
 
     def begin(self, fault: str) -> dict[str, Any]:
@@ -77,31 +75,31 @@ class Stage:
 
     def check_alive(self) -> None:
         """Raise DemoError with its last words when a process has ended."""
-        for process in self._processes:
+        for process in self.processes.values():
             if process.ended is not None:
                 raise DemoError(f"{process.name} ended with {process.ended}:\n{process.last_words()}")
 
     def close(self) -> None:
         """End every process and remove the folder. Safe to call twice."""
-        for process in reversed(self._processes):
+        for process in reversed(self.processes.values()):
             process.end()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _start(self, name: str, *command: str) -> None:
-        self._processes.append(start(name, command, self.folder))
+        self.processes[name] = start(name, command, self.folder)
 
     def _tell(self, order: dict[str, Any]) -> None:
-        if self._fleet is None or self._fleet.popen.stdin is None:
-            raise DemoError("the fleet is not there")
-        self._fleet.popen.stdin.write(json.dumps(order).encode() + b"\n")
-        self._fleet.popen.stdin.flush()
+        stdin = self.processes["fleet"].popen.stdin
+        if stdin is None:
+            raise DemoError("the fleet does not listen")
+        stdin.write(json.dumps(order).encode() + b"\n")
+        stdin.flush()
 
     def _hear(self) -> dict[str, Any]:
-        if self._fleet is None or self._fleet.popen.stdout is None:
-            raise DemoError("the fleet is not there")
-        line = self._fleet.popen.stdout.readline()
+        fleet = self.processes["fleet"]
+        line = fleet.popen.stdout.readline() if fleet.popen.stdout is not None else b""
         if not line:
-            raise DemoError(f"the fleet ended:\n{self._fleet.last_words()}")
+            raise DemoError(f"the fleet ended:\n{fleet.last_words()}")
         heard: dict[str, Any] = json.loads(line)
         return heard
 

@@ -49,7 +49,7 @@ class Story:
         return struck, _phase("fault_begun", **begun)
 
     def answer(self, struck: Struck) -> Iterator[Event]:
-        """Follow the incidents until they are the right answer or time is up; the last event is ``result``."""
+        """Follow the incidents until the right one is named or time is up; ``result`` comes last."""
         began = time.monotonic()
         reason = "no incident"
         for fleet in self._watcher.follow(ANSWER_S):

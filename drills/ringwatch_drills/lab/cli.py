@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
-import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from ringwatch_drills.interrupts import raise_on_signals, undisturbed
 from ringwatch_drills.lab.cluster import Lab, require_root_and_torch
 from ringwatch_drills.lab.errors import LabError
 from ringwatch_drills.lab.faults import BY_NAME, FAULTS, LabFault
@@ -28,10 +28,10 @@ def main(argv: Sequence[str]) -> int:
     if not options.clean and options.fault is None:
         print("ringwatch lab: --fault or --clean is needed", file=sys.stderr)
         return 2
-    signal.signal(signal.SIGTERM, _interrupt)
+    raise_on_signals()
     try:
         require_root_and_torch()
-        with only_lab() as undo:
+        with only_lab(wait_s=options.wait) as undo:
             return _clean(undo) if options.clean else _run(options, undo)
     except LabError as error:
         print(f"ringwatch lab: {error}", file=sys.stderr)
@@ -55,13 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="one JSON object a run on stdout")
     parser.add_argument("--console", action="store_true", help="open the console once the fault has begun")
     parser.add_argument("--keep-logs", metavar="FOLDER", help="copy the logs of all processes there")
+    parser.add_argument("--wait", type=float, default=0.0, metavar="S", help="wait so long for another lab")
     parser.add_argument("--clean", action="store_true", help="remove what a killed lab left behind")
     return parser
-
-
-def _interrupt(number: int, frame: object) -> None:
-    del number, frame
-    raise KeyboardInterrupt
 
 
 def _clean(undo: UndoRecord) -> int:
@@ -82,10 +78,11 @@ def _run(options: argparse.Namespace, undo: UndoRecord) -> int:
         lab = Lab(options.nodes, undo)
         results = [_one(options, lab, number) for number in range(options.runs)]
     finally:
-        if lab is not None:
-            lab.close()
-        for trouble in undo.undo():
-            _say(f"not undone: {trouble}")
+        with undisturbed():
+            if lab is not None:
+                lab.close()
+            for trouble in undo.undo():
+                _say(f"not undone: {trouble}")
     return 0 if all(results) else 1
 
 
@@ -104,11 +101,12 @@ def _one(options: argparse.Namespace, lab: Lab, number: int) -> bool:
             return _console(trial)
         outcome = trial.watch(injected_s)
     finally:
-        if trial is not None:
-            trial.close()
-            _keep_logs(options.keep_logs, trial, number)
-        for trouble in lab.undo.undo(keep=kept):
-            _say(f"not undone: {trouble}")
+        with undisturbed():
+            if trial is not None:
+                trial.close()
+                _keep_logs(options.keep_logs, trial, number)
+            for trouble in lab.undo.undo(keep=kept):
+                _say(f"not undone: {trouble}")
     _print(options.json, outcome, number, fault)
     return outcome.judgement.correct
 

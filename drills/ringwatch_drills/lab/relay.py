@@ -94,4 +94,5 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         while data := await reader.read(1 << 16):
             writer.write(data)
             await writer.drain()
-    writer.close()
+        # One direction may end while the other still talks.
+        writer.write_eof()

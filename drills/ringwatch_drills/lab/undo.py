@@ -17,7 +17,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from ringwatch_drills.lab.errors import LabError
 
@@ -78,15 +78,27 @@ class UndoRecord:
 
 
 @contextlib.contextmanager
-def only_lab(folder: Path = RUN_DIR) -> Iterator[UndoRecord]:
-    """Hold the lab's lock; raise LabError while another lab runs. A dead lab's lock is free."""
+def only_lab(folder: Path = RUN_DIR, *, wait_s: float = 0.0) -> Iterator[UndoRecord]:
+    """Hold the lab's lock; raise LabError when another lab still runs after ``wait_s``.
+
+    A dead lab's lock is free: the kernel lets go of it.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LabError("another lab runs on this machine: two would disturb each other") from None
+        deadline = time.monotonic() + wait_s
+        while not _try_lock(lock):
+            if time.monotonic() >= deadline:
+                raise LabError("another lab runs on this machine: two would disturb each other")
+            time.sleep(0.5)
         yield UndoRecord(folder)
+
+
+def _try_lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def process_mark(pid: int) -> str:
