@@ -8,13 +8,13 @@ from ringwatch_collector.detectors.robust import Array, block_means
 from ringwatch_collector.detectors.window import Index, Window, peer_groups
 
 
-def log_ratio(window: Window, size: int) -> tuple[Array, Index]:
+def log_ratio(window: Window, starts: Index) -> tuple[Array, Index]:
     """Return (B, n) log of own work over the peers' median, and the n positions that have peers.
 
     What was so while healthy is taken off. With that reference ranks of any stages are comparable, so
     that those whose groups are not known are compared with all.
     """
-    work = np.log(np.maximum(block_means(_adjusted(window), size), 1e-6))
+    work = np.log(np.maximum(block_means(_adjusted(window), starts), 1e-6))
     usual = np.log(np.maximum(np.asarray(window.job.reference_compute_s, np.float64)[window.columns], 1e-6))
     residual = np.full(work.shape, np.nan)
     groups = peer_groups(window.job, window.columns)

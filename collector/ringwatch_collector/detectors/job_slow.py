@@ -9,7 +9,7 @@ import numpy as np
 
 from ringwatch_collector.detectors.confidence import HINT, READING, agreed
 from ringwatch_collector.detectors.pace import Pace, pace_of
-from ringwatch_collector.detectors.persistent import block_size
+from ringwatch_collector.detectors.persistent import blocks_of
 from ringwatch_collector.detectors.places import gpus_held, nobody_in, percent, seconds
 from ringwatch_collector.detectors.robust import CUSUM_H_LEAST, Array, block_means, cusum, step_noise
 from ringwatch_collector.detectors.waits import waits_of
@@ -73,9 +73,9 @@ def _of_job(view: FleetView, window: Window) -> Finding | None:
     least_ratio = BUSY_RATIO if _busy_hosts(window) else LEAST_RATIO
     if window.rows.size < LEAST_STEPS or not pace.slower_than(least_ratio, unknown=False):
         return None
-    size = block_size(window.typical_step_s)
-    blocks = block_means(np.median(window.step_s, axis=1), size)
-    ended_s = block_means(window.ended_s, size)
+    starts = blocks_of(window.ended_s)
+    blocks = block_means(np.median(window.step_s, axis=1), starts)
+    ended_s = block_means(window.ended_s, starts)
     if blocks.size < 6 or ended_s[-1] - ended_s[0] < LASTS_S:
         return None
     log_ratio = np.log(blocks / pace.usual_s)

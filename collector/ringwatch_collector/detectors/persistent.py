@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ringwatch_collector.detectors.robust import (
     CUSUM_K,
     Array,
+    block_starts,
     cusum,
     cusum_threshold,
     sigma_of,
@@ -23,7 +25,6 @@ from ringwatch_collector.detectors.robust import (
 # Steps shorter than this are averaged into blocks of about this length: neighbouring steps on a busy
 # host are alike, and bursts (a CPU quota works in periods of 100 ms) hit some steps and spare others.
 BLOCK_S: Final = 0.6
-LARGEST_BLOCK: Final = 10
 LEAST_BLOCKS: Final = 6
 RECENT_BLOCKS: Final = 6
 PERSISTENT_SHARE: Final = 0.8
@@ -36,7 +37,6 @@ class Scores:
     residual: Array
     sigma: float
     ended_s: Array
-    block: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +52,9 @@ class Alarm:
     share: float
 
 
-def block_size(typical_step_s: float) -> int:
-    """Return how many steps make one block."""
-    return int(np.clip(np.ceil(BLOCK_S / max(typical_step_s, 1e-3)), 1, LARGEST_BLOCK))
+def blocks_of(ended_s: Array) -> NDArray[np.int64]:
+    """Return where the blocks of steps that ended at these times begin."""
+    return block_starts(ended_s, BLOCK_S)
 
 
 def alarms(scores: Scores, least_effect: float, streams: int) -> list[Alarm]:
@@ -91,6 +91,6 @@ def _onset(scores: Scores, began: int) -> float:
     return float(scores.ended_s[max(0, min(began, scores.ended_s.size) - 1)])
 
 
-def scored(residual: Array, ended_s: Array, block: int, floor: float) -> Scores:
+def scored(residual: Array, ended_s: Array, floor: float) -> Scores:
     """Return scores whose noise is pooled over all streams and blocks: one step of a small group has none."""
-    return Scores(residual=residual, sigma=sigma_of(residual, floor), ended_s=ended_s, block=block)
+    return Scores(residual=residual, sigma=sigma_of(residual, floor), ended_s=ended_s)

@@ -42,12 +42,20 @@ def step_noise(values: Array, floor: float) -> float:
     return max(floor, sigma_of(np.diff(values, axis=0), 0.0) / float(np.sqrt(2.0)))
 
 
-def block_means(values: Array, size: int) -> Array:
-    """Return means of ``size`` consecutive rows of (T, C), counted back from the newest."""
-    blocks = values.shape[0] // size
-    cut = values[values.shape[0] - blocks * size :]
-    means: Array = cut.reshape(blocks, size, *values.shape[1:]).mean(axis=1)
-    return means
+def block_starts(ended_s: Array, seconds: float) -> NDArray[np.int64]:
+    """Return the first row of each block of rows that end within ``seconds``, counted back from the newest.
+
+    A row that takes longer is a block of its own, so that a slow job is not averaged over minutes.
+    """
+    block = np.floor((ended_s[-1] - ended_s) / seconds)
+    return np.flatnonzero(np.diff(block, prepend=np.inf) != 0)
+
+
+def block_means(values: Array, starts: NDArray[np.int64]) -> Array:
+    """Return the means of consecutive rows of (T,) or (T, C), one a block."""
+    counts = np.diff(np.append(starts, values.shape[0]))
+    sums = np.add.reduceat(values, starts, axis=0)
+    return np.asarray(sums / (counts if values.ndim == 1 else counts[:, None]))
 
 
 def cusum(z: Array, k: float = CUSUM_K, clip: float = CLIP) -> tuple[Array, NDArray[np.int64]]:

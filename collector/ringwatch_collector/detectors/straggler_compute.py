@@ -11,7 +11,7 @@ from ringwatch_collector.detectors.compute_ratio import log_ratio
 from ringwatch_collector.detectors.confidence import DIRECT, READING, agreed
 from ringwatch_collector.detectors.held import Held, held_rank
 from ringwatch_collector.detectors.pace import Pace, pace_of
-from ringwatch_collector.detectors.persistent import Alarm, alarms, block_size, scored
+from ringwatch_collector.detectors.persistent import Alarm, alarms, blocks_of, scored
 from ringwatch_collector.detectors.places import gpus_held, rank_subject, seconds
 from ringwatch_collector.detectors.robust import block_means
 from ringwatch_collector.detectors.straggler_causes import UNEXPLAINED, Cause, cause_of
@@ -85,10 +85,10 @@ def _cases(window: Window, now_s: float) -> list[_Case]:
 
 def _compared(window: Window) -> list[_Case]:
     """Return the ranks that stay slower than their peers and for whom the others wait."""
-    size = block_size(window.typical_step_s)
-    ratio, compared = log_ratio(window, size)
-    ended_s = block_means(window.ended_s, size)
-    raised = alarms(scored(ratio, ended_s, size, SIGMA_FLOOR), LEAST_EFFECT, max(1, compared.size))
+    starts = blocks_of(window.ended_s)
+    ratio, compared = log_ratio(window, starts)
+    ended_s = block_means(window.ended_s, starts)
+    raised = alarms(scored(ratio, ended_s, SIGMA_FLOOR), LEAST_EFFECT, max(1, compared.size))
     if not raised or _structural(window, len(raised)):
         return []
     recent = window.recent(RECENT_S, LEAST_STEPS)

@@ -14,7 +14,7 @@ from ringwatch_collector.detectors.persistent import (
     RECENT_BLOCKS,
     Alarm,
     alarms,
-    block_size,
+    blocks_of,
     scored,
 )
 from ringwatch_collector.detectors.places import gpus_held, nobody_in, percent, rank_subject, seconds
@@ -77,15 +77,15 @@ def _usual_data_s(window: Window) -> Array:
 
 
 def _single(view: FleetView, window: Window, pace: Pace) -> list[Finding]:
-    size = block_size(window.typical_step_s)
-    data = block_means(np.nan_to_num(window.data_s), size)
+    starts = blocks_of(window.ended_s)
+    data = block_means(np.nan_to_num(window.data_s), starts)
     residual = data - np.median(data, axis=1, keepdims=True)
     usual = _usual_data_s(window)
     if np.isfinite(usual).all():
         residual = residual - (usual - np.median(usual))
     residual = residual / _usual_step_s(window, pace)
-    ended_s = block_means(window.ended_s, size)
-    raised = alarms(scored(residual, ended_s, size, SIGMA_FLOOR), LEAST_EFFECT, window.columns.size)
+    ended_s = block_means(window.ended_s, starts)
+    raised = alarms(scored(residual, ended_s, SIGMA_FLOOR), LEAST_EFFECT, window.columns.size)
     if not raised:
         return []
     recent = window.recent(RECENT_S, LEAST_STEPS)
@@ -181,8 +181,8 @@ def _everybody(view: FleetView, window: Window, pace: Pace) -> Finding | None:
     usual = _usual_data_s(window)
     if not np.isfinite(usual).all() or np.isnan(pace.usual_s):
         return None
-    size = block_size(window.typical_step_s)
-    data = np.median(block_means(np.nan_to_num(window.data_s), size), axis=1)
+    starts = blocks_of(window.ended_s)
+    data = np.median(block_means(np.nan_to_num(window.data_s), starts), axis=1)
     limit_s = max(ALL_RATIO * float(np.median(usual)), float(np.median(usual)) + ALL_EFFECT * pace.usual_s)
     recent = data[-RECENT_BLOCKS:]
     if data.size < LEAST_BLOCKS or recent.mean() < limit_s or (recent > limit_s).mean() < PERSISTENT_SHARE:
@@ -198,7 +198,7 @@ def _everybody(view: FleetView, window: Window, pace: Pace) -> Finding | None:
         verdict=Verdict.CANNOT_TELL,
         severity=Severity.WARNING,
         confidence=agreed(READING, HINT),
-        onset_s=float(window.ended_s[-RECENT_BLOCKS * size]),
+        onset_s=float(window.ended_s[starts[-RECENT_BLOCKS]]),
         summary=f"all ranks of {job.job} wait for data, {percent(share)} of a step: storage or the input "
         "pipeline is slow, no rank is",
         evidence=(Evidence(at_s=view.now_s, bearing=Bearing.SUPPORTS, text=text, source="steps"),),

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from ringwatch_collector.detectors.persistent import block_size
+from ringwatch_collector.detectors.persistent import blocks_of
 from ringwatch_collector.detectors.robust import CUSUM_H_LEAST, Array, block_means, cusum, step_noise
 from ringwatch_collector.detectors.waits import transfers_of
 from ringwatch_collector.detectors.window import Window
@@ -74,14 +74,14 @@ def _groups(window: Window) -> Iterator[tuple[str, list[int]]]:
 
 def _rise(window: Window, name: str, transfer_s: Array, usual_s: float) -> Rise | None:
     known = np.flatnonzero(np.isfinite(transfer_s))
-    size = block_size(window.typical_step_s)
-    if known.size < LEAST_BLOCKS * size:
+    starts = blocks_of(window.ended_s[known]) if known.size else known
+    if starts.size < LEAST_BLOCKS:
         return None
-    log_ratio = np.log(np.maximum(block_means(transfer_s[known], size), 1e-9) / usual_s)
+    log_ratio = np.log(np.maximum(block_means(transfer_s[known], starts), 1e-9) / usual_s)
     # One change of level does not move the noise of the differences: no share of the fault is noise.
     sigma = step_noise(log_ratio, SIGMA_FLOOR)
     sums, began = cusum((log_ratio / sigma)[:, None])
-    ended_s = block_means(window.ended_s[known], size)
+    ended_s = block_means(window.ended_s[known], starts)
     ratio = float(np.exp(np.median(log_ratio[ended_s >= ended_s[-1] - RECENT_S])))
     if sums[0] <= CUSUM_H_LEAST or ratio < LEAST_RATIO:
         return None

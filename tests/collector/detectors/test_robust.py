@@ -5,6 +5,7 @@ import pytest
 
 from ringwatch_collector.detectors.robust import (
     block_means,
+    block_starts,
     cusum,
     cusum_threshold,
     sigma_of,
@@ -34,9 +35,12 @@ def test_one_change_of_level_is_not_noise() -> None:
     assert step_noise(changed, 0.0) == pytest.approx(step_noise(quiet, 0.0), rel=0.1)
 
 
-def test_blocks_end_at_the_newest_row() -> None:
-    """What does not fill a block is left out at the old end."""
-    assert block_means(np.arange(7.0), 3).tolist() == [2.0, 5.0]
+def test_blocks_are_of_equal_time_and_end_at_the_newest_row() -> None:
+    """Short rows are averaged, a long row is a block of its own."""
+    ended_s = np.array([0.1, 0.2, 0.3, 0.4, 2.0, 4.0])
+    starts = block_starts(ended_s, 0.5)
+    assert starts.tolist() == [0, 4, 5]
+    assert block_means(np.array([1.0, 2.0, 3.0, 4.0, 9.0, 8.0]), starts).tolist() == [2.5, 9.0, 8.0]
 
 
 def test_cusum_rises_with_a_shift_and_remembers_where_it_began() -> None:
