@@ -86,7 +86,11 @@ class Query(query_pb2_grpc.QueryServicer):  # type: ignore[misc]
                 query_pb2.Series(table=telemetry_pb2.TABLE_GPU, device="SIM-1", signal=3, values=[1, 2]),
                 query_pb2.Series(table=telemetry_pb2.TABLE_GPU, device="SIM-1", signal=999, values=[1]),
             ],
-            events=[telemetry_pb2.Event(id=1, wall_ns=NS, kind="gpu.xid", code=79, severity=3)],
+            events=[
+                telemetry_pb2.Event(
+                    id=1, wall_ns=NS, kind="gpu.xid", code=79, severity=telemetry_pb2.SEVERITY_CRITICAL
+                )
+            ],
         )
 
     async def ActOnIncident(self, request: query_pb2.IncidentAction, context: object) -> query_pb2.Incident:

@@ -66,7 +66,7 @@ async def test_no_name_breaks_a_screen_or_reaches_the_terminal(kind: str) -> Non
     async with app.run_test(size=(100, 30)) as pilot:
         while app.session.state.fleet is None or app.top is None:
             await pilot.pause(0.02)
-        texts = []
+        texts: list[str] = []
         for mode in ("jobs", "nodes", "incidents", "overview"):
             app.wish(mode)
             await pilot.pause(0.1)

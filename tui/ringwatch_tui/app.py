@@ -102,10 +102,11 @@ class Ringwatch(App[None]):
             self._held = state
 
     def draw(self) -> None:
-        """Draw the visible screen from the newest state, or from the held one."""
+        """Draw the visible screen from the newest state or the held one; ask for what it shows."""
         top = self.top
         if top is None:
             return
+        self.session.want(top.want)
         operator = Operator(user=self._user, role=self._role, wall_s=self._clocks.wall())
         crumbs = tuple(screen.crumb for screen in self.screen_stack if isinstance(screen, RingScreen))
         top.show(self.shown_state(), self._clocks.monotonic(), operator, crumbs)
@@ -124,9 +125,8 @@ class Ringwatch(App[None]):
         return screens[-1] if screens and screens[-1].is_attached else None
 
     def on_arrived(self, event: Arrived) -> None:
-        """Draw a screen that has just become visible, and ask for what it shows."""
+        """Draw a screen that has just become visible."""
         event.screen.set_class(self._ascii, ASCII_CLASS)
-        self.session.want(event.screen.want)
         self.draw()
 
     def on_open(self, event: Open) -> None:

@@ -86,8 +86,9 @@ class Session:
 
     def want(self, want: Want | None) -> None:
         """Keep the detail of this object fresh, beginning now."""
-        self._want = want
-        self._wake.set()
+        if want != self._want:
+            self._want = want
+            self._wake.set()
 
     async def follow(self) -> None:
         """Follow the fleet for as long as the console lives."""

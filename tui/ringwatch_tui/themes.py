@@ -109,7 +109,7 @@ _MONO_LOOKS: Final[dict[str, Style]] = {
     HEAD: Style(dim=True, bold=True),
     FAULT: Style(bold=True, reverse=True),
     TROUBLE: Style(bold=True),
-    CELL: Style(),
+    CELL: Style(dim=True),
     WARN: Style(bold=True),
     INFO: Style(),
     DRILL: Style(bold=True),

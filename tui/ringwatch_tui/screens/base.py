@@ -100,6 +100,7 @@ class RingScreen(Screen[None]):
     def on_mount(self) -> None:
         """Say that there is something to draw on."""
         self.ready = True
+        self.post_message(Arrived(self))
 
     def body(self) -> Iterable[Widget]:
         """Return the widgets between the bars."""

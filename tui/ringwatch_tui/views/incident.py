@@ -283,8 +283,8 @@ def _runbooks(
         steps = f"  {len(book.steps)} steps" if book is not None else ""
         approvals = sum(1 for step in book.steps if step.approval) if book is not None else 0
         tail = steps + (f", {approvals} to approve" if approvals else "")
-        first = Span(f"{id}  ", STRONG if index == 0 else "")
-        out.append(line(first, Span(clip(title, cells - len(id) - len(tail) - 2)), Span(tail, DIM)))
+        out.append(line(Span(id, STRONG if index == 0 else ""), Span(tail, DIM)))
+        out.extend(paragraph(title, cells, indent="  ") if title else [])
     if not incident.runbooks and run is None:
         out.append(line(Span("No runbook fits this kind of incident.", DIM)))
     return out
@@ -314,7 +314,7 @@ def _value(value: float | None) -> str:
 
 
 def _notes(incident: Incident, cells: int) -> list[Line]:
-    out: list[Line] = []
+    out: list[Line] = [] if incident.notes else [line(Span("No notes.", DIM))]
     for note in incident.notes:
         head = f"{clock(note.at_s)} {note.author}: "
         rows = wrap(note.text, cells - len(head))
