@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringwatch_collector.detectors.robust import (
-    CUSUM_K,
     Array,
     block_starts,
     cusum,
@@ -28,6 +27,8 @@ BLOCK_S: Final = 0.6
 LEAST_BLOCKS: Final = 6
 RECENT_BLOCKS: Final = 6
 PERSISTENT_SHARE: Final = 0.8
+# The newest blocks have to stand out of the noise by themselves: the noise of busy hosts drifts.
+EFFECT_SIGMAS: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,7 @@ def alarms(scores: Scores, least_effect: float, streams: int) -> list[Alarm]:
     share = (recent > 0.5 * least_effect).mean(axis=0)
     held = (
         (total > threshold)
-        & (effect > max(least_effect, CUSUM_K * scores.sigma))
+        & (effect > max(least_effect, EFFECT_SIGMAS * scores.sigma))
         & (share >= PERSISTENT_SHARE)
     )
     return [
