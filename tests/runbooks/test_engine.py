@@ -224,7 +224,7 @@ async def test_a_close_that_is_refused_waits_for_a_person() -> None:
     rig.facts.values["gpu.sm_clock_ratio_to_peers"] = 0.98
     resolve = rig.cases.resolve
 
-    async def refuse(incident: str, author: str, text: str) -> None:
+    async def refuse(*_: str) -> None:
         raise ValueError("I-1 is still seen")
 
     rig.cases.resolve = refuse  # type: ignore[method-assign]
@@ -572,7 +572,7 @@ async def test_an_answer_that_nothing_waits_for_is_refused(step: str, action: st
 
 
 UNASKED = """\
-  - {id: act, kind: action, title: Take back the clocks, uses: reset_clocks_unasked, then: proof, on_fail: over}"""
+  - {id: act, kind: action, title: Take back, uses: reset_clocks_unasked, then: proof, on_fail: over}"""
 
 
 async def test_an_action_without_approval_is_seen_to_work_before_it_counts() -> None:
@@ -613,7 +613,8 @@ CHECK = """\
     branch:
       - {when: {timeout: true}, goto: blind}
       - {when: {fact: gpu.temperature_celsius, op: ">=", value: 85}, goto: hot}
-      - {when: {all: [{fact: gpu.state, op: "==", value: 0}, {fact: gpu.processes, op: "==", value: 0}]}, goto: idle}
+      - when: {all: [{fact: gpu.state, op: "==", value: 0}, {fact: gpu.processes, op: "==", value: 0}]}
+        goto: idle
       - {when: {else: true}, goto: fine}
   - {id: blind, kind: end, outcome: handed_over, note: Nothing to see}
   - {id: hot, kind: end, outcome: mitigated, note: It is hot}
