@@ -89,8 +89,20 @@ def _slow(view: FleetView, bulk: Index) -> Index:
 
 
 def _apart(view: FleetView, slow: Index) -> Index:
-    """Return the slowest flow when it stands apart from the next, else none: no one link is at fault."""
-    rate = view.flows.delivery_bits_per_s[slow]
+    """Return the flows of one link out of several slow ones, none when no link stands apart.
+
+    A slow sender delays the acknowledgements of what it receives too, so that a flow towards it looks
+    slow as well: the port that holds packets back decides, then the bytes that wait, then the rate.
+    """
+    flows = view.flows
+    troubled = [node for node in np.unique(flows.node_of[slow]).tolist() if _port_trouble(view, node)]
+    if len(troubled) == 1:
+        return slow[flows.node_of[slow] == troubled[0]]
+    unsent = np.nan_to_num(flows.unsent_bytes[slow])
+    most = np.argsort(unsent)[::-1]
+    if unsent[most[0]] >= UNSENT_BYTES and unsent[most[1]] <= APART * unsent[most[0]]:
+        return slow[most[:1]]
+    rate = flows.delivery_bits_per_s[slow]
     order = np.argsort(rate)
     return slow[order[:1]] if rate[order[0]] <= APART * rate[order[1]] else slow[:0]
 

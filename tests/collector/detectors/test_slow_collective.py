@@ -94,6 +94,20 @@ def test_all_flows_of_one_sender_name_the_sender() -> None:
         assert (finding.culprit.node, finding.culprit.peer) == (named, "")
 
 
+def test_a_slow_sender_that_delays_acknowledgements_is_told_from_who_sends_to_it() -> None:
+    """Both flows at the slow node look slow: its queue says so, or the bytes that wait there."""
+    view = job(JobSpec(transfer=all_from(150, 8.0)))
+    rates = [2.4e8, 1.9e8, 3e10, 3e10]
+    table = ports(queue_overlimits_per_s=[0.0, 900.0, 0.0, 0.0])
+    waiting = np.array([4e4, 4e5, 0.0, 0.0], np.float32)
+    even = flows("llm", range(4), rates, unsent_bytes=np.array([4e5, 4e5, 0.0, 0.0], np.float32))
+    (by_queue,) = look(fleet(view, flows=even, port=table))
+    (by_bytes,) = look(fleet(view, flows=flows("llm", range(4), rates, unsent_bytes=waiting)))
+    (by_nothing,) = look(fleet(job(JobSpec(transfer=all_from(120, 8.0))), flows=even))
+    assert (by_queue.culprit.node, by_bytes.culprit.node) == ("n001", "n001")
+    assert by_nothing.culprit.kind == "none"
+
+
 def test_without_flows_nobody_is_blamed() -> None:
     """With RDMA there may be no flow: that it is slow is said, where is not."""
     (finding,) = look(fleet(job(JobSpec(transfer=all_from(120, 5.0)))))
