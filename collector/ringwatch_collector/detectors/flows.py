@@ -97,7 +97,7 @@ def _apart(view: FleetView, slow: Index) -> Index:
     flows = view.flows
     troubled = [node for node in np.unique(flows.node_of[slow]).tolist() if _port_trouble(view, node)]
     if len(troubled) == 1:
-        return slow[flows.node_of[slow] == troubled[0]]
+        return np.asarray(slow[flows.node_of[slow] == troubled[0]])
     unsent = np.nan_to_num(flows.unsent_bytes[slow])
     most = np.argsort(unsent)[::-1]
     if unsent[most[0]] >= UNSENT_BYTES and unsent[most[1]] <= APART * unsent[most[0]]:
