@@ -324,7 +324,8 @@ def _run_text(run: Any) -> Iterable[str]:  # noqa: ANN401  (the message type wou
         yield from (f"  option: {option}" for option in current.options)
         for fact in current.facts:
             note = f"  ({fact.note})" if fact.note else ""
-            yield f"  {'ok  ' if fact.holds else 'FAIL'} {fact.name} = {fact.value} {fact.unit}{note}".rstrip()
+            mark = "ok  " if fact.holds else "FAIL"
+            yield f"  {mark} {fact.name} = {fact.value} {fact.unit}{note}".rstrip()
         yield from (f"  | {line}" for line in current.output)
     if run.result:
         yield f"\nresult: {run.result}"

@@ -48,9 +48,17 @@ def _check(document: Document, schema: str) -> None:
         return
     fault = jsonschema.exceptions.best_match(faults)
     assert fault is not None
-    place = tuple(fault.absolute_path)
+    place = tuple(fault.absolute_path) + _unknown_key(fault)
     where = ".".join(map(str, place))
     raise document.error(place, f"{where}: {fault.message[:300]}" if where else fault.message[:300])
+
+
+def _unknown_key(fault: jsonschema.ValidationError) -> tuple[str, ...]:
+    """Return the first key that should not be there: its line says more than that of what holds it."""
+    if fault.validator != "additionalProperties" or not isinstance(fault.instance, dict):
+        return ()
+    known = fault.schema.get("properties", {}) if isinstance(fault.schema, dict) else {}
+    return next(((str(key),) for key in fault.instance if key not in known), ())
 
 
 def _read(path: Path) -> str:

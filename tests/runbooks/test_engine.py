@@ -171,7 +171,7 @@ async def test_a_failed_verification_comes_back_to_the_operator() -> None:
     rig = repair_rig()
     await rig.start("small")
     await rig.say("approve", "n011")
-    await rig.pass_time(62, step_s=5)
+    await rig.pass_time(90, step_s=5)
 
     assert rig.run.current == "still"
     assert rig.run.step("proof").state == "failed"
@@ -209,7 +209,7 @@ async def test_a_verification_never_passes_on_an_absent_reading() -> None:
     rig.cases.change("I-1", active=False)
     del rig.facts.values["gpu.sm_clock_ratio_to_peers"]
 
-    await rig.pass_time(65, step_s=5)
+    await rig.pass_time(90, step_s=5)
 
     assert rig.run.current == "still"
     assert "absent" in rig.run.step("proof").why
@@ -227,7 +227,7 @@ async def test_a_close_that_is_refused_waits_for_a_person() -> None:
     async def refuse(*_: str) -> None:
         raise ValueError("I-1 is still seen")
 
-    rig.cases.resolve = refuse  # type: ignore[method-assign]
+    rig.cases.resolve = refuse  # type: ignore[method-assign,assignment]
     await rig.pass_time(12)
     assert rig.run.state == "waiting"
     assert "cannot be closed: I-1 is still seen" in rig.run.step("fixed").why
