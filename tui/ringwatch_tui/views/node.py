@@ -42,7 +42,7 @@ _COLUMNS = (
     Column(key="job", title="JOB", cells=12, priority=3),
     Column(key="seen", title="SEEN", cells=6, align="right", priority=2),
     Column(key="site", title="SITE", cells=8, priority=7),
-    Column(key="note", title="NOTE", cells=14, flex=2, priority=1),
+    Column(key="note", title="NOTE", cells=22, flex=3, priority=1),
 )
 
 
