@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from ringwatch_drills.lab.cluster import Cluster, Lab
+import grpc
+
+from ringwatch_drills.lab.cluster import JOB, Cluster, Lab
 from ringwatch_drills.lab.errors import LabError
 from ringwatch_drills.lab.faults import LabFault, struck_by
 from ringwatch_drills.lab.network import LabNode
@@ -76,6 +79,8 @@ class Trial:
             if named_s is not None and now_s - named_s > _LINGER_S:
                 break
         judgement = self._judge(incidents, injected_s)
+        if not judgement.correct:
+            self._keep_what_was_seen()
         return Outcome(
             fault=self._fault.name,
             target=self._node.name,
@@ -88,6 +93,12 @@ class Trial:
         """End what the run started."""
         self._watcher.close()
         self.cluster.close()
+
+    def _keep_what_was_seen(self) -> None:
+        """Write what the collector knows beside the logs: a wrong run is a finding to explain."""
+        with contextlib.suppress(grpc.RpcError):
+            seen = f"{self._watcher.fleet()}\n{self._watcher.job(JOB)}"
+            (self.cluster.folder / "fleet.log").write_text(seen)
 
     def _is_named(self, incidents: list[query_pb2.Incident]) -> bool:
         return judge(self._fault.name, struck_by(self._node), incidents).named
