@@ -297,3 +297,15 @@ def test_another_user_cannot_take_a_rank_of_a_running_job(agent: Agent, hook: Ho
     agent.read()
     assert agent.dropped == {"hook.refused": 1}
     assert agent.states()[0]["alive"] == 1
+
+
+def test_a_goodbye_is_shown_without_what_could_move_a_cursor(agent: Agent, hook: Hook) -> None:
+    """The reason is the job's text; the faults of the hook are counted, whatever is claimed."""
+    hook.join()
+    hook.say(type="leave", reason="exception: \x1b[2J\nboom" + "x" * 1000, faults=3)
+    hook.socket.close()
+    agent.until(lambda: events.RANK_LEFT in agent.kinds())
+    left = agent.events[-1]
+    assert left.fields["reason"].isprintable()
+    assert len(left.fields["reason"]) == 200
+    assert agent.dropped == {"hook.faults": 3}

@@ -23,11 +23,17 @@ def socket_path() -> str:
     return os.environ.get("RINGWATCH_SOCKET") or DEFAULT_SOCKET
 
 
+def agent_may_listen() -> bool:
+    """Return whether there is something at the path; all that it costs to have no agent."""
+    return os.path.exists(socket_path())
+
+
 class Channel:
     """One connection to the agent."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        self._broken = False
 
     @classmethod
     def connect(cls, identity: Identity, ring_fd: int) -> Channel | None:
@@ -58,13 +64,15 @@ class Channel:
         """Name a process group; False when it did not go out."""
         return self._send({"type": "communicator", "index": index, "name": name, "ranks": ranks})
 
-    def leave(self, reason: str) -> None:
-        """Say goodbye and why."""
-        self._send({"type": "leave", "reason": reason})
+    def leave(self, reason: str, faults: int) -> None:
+        """Say goodbye and why, and how often the hook could not do its work."""
+        self._send({"type": "leave", "reason": reason, "faults": faults})
         self.close()
 
     def is_open(self) -> bool:
-        """Return False when the agent has gone."""
+        """Return False when the agent has gone, or has missed a message."""
+        if self._broken:
+            return False
         try:
             return self._connection.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK) != b""
         except BlockingIOError:
@@ -81,5 +89,5 @@ class Channel:
         try:
             self._connection.send(json.dumps(message).encode(), socket.MSG_NOSIGNAL)
         except OSError:
-            return False
-        return True
+            self._broken = True
+        return not self._broken

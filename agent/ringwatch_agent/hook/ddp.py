@@ -110,7 +110,9 @@ def _watched_group_class(base: Any, watch: Watch, collectives: Collectives) -> A
             for device in real._device_types:  # noqa: SLF001
                 backend = real._get_backend(device)  # noqa: SLF001
                 self._register_backend(device, kinds.get(backend.name().upper(), own), backend)
-            self._set_default_backend(own)
+            # torch 2.4 has no such method, and needs none.
+            if hasattr(self, "_set_default_backend"):
+                self._set_default_backend(own)
 
         def getBackendName(self) -> Any:  # noqa: N802  the name that C++ calls
             return self._name

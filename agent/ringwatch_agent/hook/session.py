@@ -13,7 +13,7 @@ from time import monotonic_ns
 from types import TracebackType
 from typing import Any, Final
 
-from ringwatch_agent.hook.channel import Channel
+from ringwatch_agent.hook.channel import Channel, agent_may_listen
 from ringwatch_agent.hook.collectives import Collectives
 from ringwatch_agent.hook.ddp import ReducerWatch
 from ringwatch_agent.hook.groups import Groups
@@ -75,9 +75,14 @@ class Session:
 
     def join(self, rank: int | None = None, world_size: int | None = None, backend: str = "") -> None:
         """Tell the agent who we are, when we know it; at most one connection attempt."""
-        self._identity = identify(rank, world_size, backend) or self._identity
-        if self._identity is not None and self.watch.recorder is None:
-            self._connect(self._identity)
+        before, now = self._identity, identify(rank, world_size, backend)
+        self._identity = now = now or before
+        if now is None:
+            return
+        if before is not None and (before.rank, before.world_size) != (now.rank, now.world_size):
+            self._say_goodbye("joins again with another rank")
+        if self.watch.recorder is None:
+            self._connect(now)
 
     def join_initialized(self) -> None:
         """Join as the rank that torch.distributed says, when it is initialized."""
@@ -109,11 +114,7 @@ class Session:
 
     def leave(self) -> None:
         """Say goodbye at the end of the interpreter."""
-        recorder, channel = self.watch.recorder, self._channel
-        self.watch.recorder = None
-        if recorder is not None and channel is not None:
-            recorder.ended()
-            channel.leave(self._reason)
+        self._say_goodbye(self._reason)
 
     def note_exception(self, kind: type[BaseException], error: BaseException) -> None:
         """Remember what ended the process, first line only."""
@@ -126,12 +127,21 @@ class Session:
         self.drop()
         self._identity = None
 
+    def _say_goodbye(self, reason: str) -> None:
+        recorder, channel = self.watch.recorder, self._channel
+        if recorder is not None and channel is not None:
+            recorder.ended()
+            channel.leave(reason, self.watch.faults)
+        self.drop()
+
     def _connect(self, identity: Identity) -> None:
+        self._next_try_ns = monotonic_ns() + self._retry_ns
+        if not agent_may_listen():
+            return
         ring = RingWriter()
         recorder = Recorder(ring, self._steps)
         channel = Channel.connect(identity, ring.fd)
         ring.close_file()
-        self._next_try_ns = monotonic_ns() + self._retry_ns
         if channel is None:
             return
         self._channel, self._ring = channel, ring

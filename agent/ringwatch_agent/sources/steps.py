@@ -104,7 +104,7 @@ class StepsSource:
                 steps=b"".join(steps for steps, _ in parts),
                 collectives=b"".join(collectives for _, collectives in parts),
                 rank_states=states,
-                dropped=dict(dropped),
+                dropped={kind: count for kind, count in dropped.items() if count},
             )
 
     def pids(self) -> dict[int, int]:
@@ -138,7 +138,8 @@ class StepsSource:
                 member.communicators[local] = index
             elif message.get("type") == "leave":
                 reason = message.get("reason")
-                member.reason = str(reason)[:200] if isinstance(reason, str) else "unknown"
+                member.reason = _first_words(reason)
+                self._dropped["hook.faults"] += _count(message.get("faults"))
             else:
                 raise WireError("a message of no known type")
 
@@ -248,3 +249,13 @@ class StepsSource:
                 live = [member.process for member in self._members.values() if member.alive]
             for process in live:
                 process.sample()
+
+
+def _first_words(reason: object) -> str:
+    """Return a reason as it may be shown on an operator's terminal; a job's text is not trusted."""
+    text = reason if isinstance(reason, str) and reason else "unknown"
+    return "".join(letter if letter.isprintable() else " " for letter in text[:200])
+
+
+def _count(value: object) -> int:
+    return min(value, 1 << 31) if isinstance(value, int) and value > 0 else 0
