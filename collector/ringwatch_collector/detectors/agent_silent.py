@@ -7,17 +7,21 @@ from typing import Final
 import numpy as np
 
 from ringwatch_collector.detectors.confidence import READING, agreed
-from ringwatch_collector.view import FleetView
+from ringwatch_collector.view import FleetView, Seconds
 from ringwatch_proto.records import Bearing, Evidence, Finding, IncidentKind, Severity, Subject, Verdict, Why
 
-SILENT_S: Final = 3.0
-# The stream is closed: two missed batches are enough.
+# An open stream with nothing on it: the agent is frozen, its machine is starved, or a cable is out. A busy
+# machine starves an agent for seconds, so this takes longer to believe than a closed stream.
+SILENT_S: Final = 8.0
+# The stream is closed, as when the agent was killed: two missed batches are enough.
 CLOSED_S: Final = 2.0
 # After a start of the collector agents come back one by one.
 GRACE_S: Final = 10.0
-# When so many fall silent at once the common part is nearer than the nodes.
-MANY_SHARE: Final = 0.5
+# On its way to be silent: more than two intervals without a batch.
+LATE_S: Final = 2.5
+# So many that fell silent within this time of each other have one cause, which is nearer than the nodes.
 MANY: Final = 3
+TOGETHER_S: Final = 5.0
 SHOWN_S: Final = 24 * 3600.0
 
 
@@ -30,7 +34,7 @@ class AgentSilent:
         return "node.agent_silent"
 
     def look(self, view: FleetView) -> list[Finding]:
-        """Return a finding a silent node, or one for the fleet when most fell silent together."""
+        """Return a finding a silent node, or one for those that fell silent together."""
         if view.now_s - view.started_s < GRACE_S:
             return []
         nodes = view.nodes
@@ -40,10 +44,26 @@ class AgentSilent:
         since = np.where(np.isfinite(nodes.last_batch_s), nodes.last_batch_s, view.started_s)
         quiet_s = view.now_s - since
         limit_s = np.where(nodes.connected, SILENT_S, CLOSED_S)
-        silent = np.flatnonzero(known & (quiet_s > limit_s) & (quiet_s < SHOWN_S))
-        if silent.size >= MANY and silent.size >= MANY_SHARE * np.count_nonzero(known):
-            return [_fleet(view, quiet_s, silent.tolist(), int(np.count_nonzero(known)))]
-        return [_finding(view, int(node), float(quiet_s[node])) for node in silent]
+        going = known & (quiet_s < SHOWN_S) & (~np.asarray(nodes.connected) | (quiet_s > LATE_S))
+        findings: list[Finding] = []
+        for group in _together(quiet_s, np.flatnonzero(going).tolist()):
+            silent = [node for node in group if quiet_s[node] > limit_s[node]]
+            if silent and len(group) >= MANY:
+                findings.append(_fleet(view, quiet_s, group, int(np.count_nonzero(known))))
+            else:
+                findings += [_finding(view, node, float(quiet_s[node])) for node in silent]
+        return findings
+
+
+def _together(quiet_s: Seconds, nodes: list[int]) -> list[list[int]]:
+    """Return the nodes in groups that fell silent within ``TOGETHER_S`` of the one before."""
+    groups: list[list[int]] = []
+    for node in sorted(nodes, key=lambda each: float(quiet_s[each])):
+        if groups and quiet_s[node] - quiet_s[groups[-1][-1]] < TOGETHER_S:
+            groups[-1].append(node)
+        else:
+            groups.append([node])
+    return [sorted(group) for group in groups]
 
 
 def _finding(view: FleetView, node: int, quiet_s: float) -> Finding:
@@ -75,7 +95,7 @@ def _finding(view: FleetView, node: int, quiet_s: float) -> Finding:
     )
 
 
-def _fleet(view: FleetView, quiet_s: np.ndarray, silent: list[int], known: int) -> Finding:
+def _fleet(view: FleetView, quiet_s: Seconds, silent: list[int], known: int) -> Finding:
     longest_s = float(max(quiet_s[node] for node in silent))
     return Finding(
         kind=IncidentKind.AGENT_SILENT,
@@ -103,8 +123,8 @@ def _fleet(view: FleetView, quiet_s: np.ndarray, silent: list[int], known: int) 
 
 def _why(quiet_s: float, reporting: int) -> Why:
     return Why(
-        rule="no batch for three intervals of 1 s, two when the stream is closed too",
+        rule="no batch for 8 s, for 2 s when the stream is closed too; 3 nodes together are one",
         source="Ringwatch: agents send a batch a second",
         inputs={"silent_s": quiet_s, "nodes_connected": float(reporting)},
-        thresholds={"silent_s": SILENT_S, "closed_s": CLOSED_S, "grace_s": GRACE_S},
+        thresholds={"silent_s": SILENT_S, "closed_s": CLOSED_S, "together_s": TOGETHER_S},
     )

@@ -18,10 +18,10 @@ def look(quiet_s: list[float], **changed: Any) -> list[Finding]:
     return AgentSilent().look(replace(view, nodes=seen))
 
 
-def test_a_node_is_silent_after_three_missed_batches() -> None:
+def test_a_node_is_silent_after_eight_missed_batches() -> None:
     """The others report, so it is the node."""
-    assert look([0.5, 2.8, 0.5, 0.5]) == []
-    (finding,) = look([0.5, 3.2, 0.5, 0.5])
+    assert look([0.5, 7.8, 0.5, 0.5]) == []
+    (finding,) = look([0.5, 8.2, 0.5, 0.5])
     assert (finding.culprit.node, finding.cause) == ("n001", "agent_silent")
     assert finding.severity is Severity.WARNING
 
@@ -35,8 +35,21 @@ def test_a_closed_stream_is_believed_sooner() -> None:
 
 def test_most_nodes_silent_at_once_blames_no_node() -> None:
     """The collector's own blindness is not the nodes' silence."""
-    (finding,) = look([5.0, 5.0, 5.0, 0.5])
+    (finding,) = look([9.0, 9.0, 9.0, 0.5])
     assert finding.culprit.kind == "fleet"
+
+
+def test_those_that_are_about_to_be_silent_count_with_the_first() -> None:
+    """A starved collector loses its nodes one by one within a few seconds: still one finding."""
+    assert look([6.0, 5.0, 4.5, 3.0]) == []
+    (finding,) = look([8.1, 7.0, 5.5, 3.0])
+    assert (finding.culprit.kind, finding.cause) == ("fleet", "many_silent")
+
+
+def test_nodes_that_went_at_different_times_are_told_apart() -> None:
+    """An hour between them is no common cause."""
+    found = look([3600.0, 1800.0, 900.0, 0.5])
+    assert {finding.culprit.node for finding in found} == {"n000", "n001", "n002"}
 
 
 def test_drained_nodes_may_be_silent() -> None:
@@ -54,7 +67,7 @@ def test_a_collector_that_just_began_waits() -> None:
 def test_a_node_that_a_job_runs_on_is_critical() -> None:
     """And the job is named as the one that is in danger."""
     view = fleet(job(JobSpec(steps=20)))
-    seen = nodes(4, last_batch_s=NOW - np.array([0.5, 4.0, 0.5, 0.5]))
+    seen = nodes(4, last_batch_s=NOW - np.array([0.5, 9.0, 0.5, 0.5]))
     (finding,) = AgentSilent().look(replace(view, nodes=seen))
     assert finding.severity is Severity.CRITICAL
     assert [victim.job for victim in finding.victims] == ["llm"]
