@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from ringwatch_proto.errors import RingwatchError
+from ringwatch_runbooks.cli_text import run_lines, runbook_lines, ways
 from ringwatch_runbooks.fact_names import FACTS
 from ringwatch_runbooks.lint import lint
 from ringwatch_runbooks.load import load_library
-from ringwatch_runbooks.model import Act, Ask, Check, End, Escalate, Library, Runbook, Step, Verify
+from ringwatch_runbooks.model import Library, Runbook
 
 OK: Final = 0
 WRONG: Final = 1
@@ -28,10 +29,6 @@ exit codes:
   1  something is wrong: a problem was found (lint), there is no such runbook or run, the collector said no
   2  usage error
   3  the collector cannot be reached"""
-_LABELS: Final = (
-    ("why", "why"), ("outcome", "outcome"), ("expect", "expect"), ("question", "question"),
-    ("command", "command"), ("effect", "effect"), ("undo", "undo"), ("typed_target", "type to approve"),
-)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -151,67 +148,12 @@ def _show(arguments: argparse.Namespace) -> int:
             "first_rule_zh": book.first_rule.zh,
             "never": list(book.never),
             "sources": list(book.sources),
-            "steps": [{"id": s.id, "kind": s.kind, "title": s.title, "then": _ways(s)} for s in book.steps],
+            "steps": [{"id": s.id, "kind": s.kind, "title": s.title, "then": ways(s)} for s in book.steps],
         }
         _print([head])
     else:
-        print("\n".join(_text(book, library)))
+        print("\n".join(runbook_lines(book, library)))
     return OK
-
-
-def _text(book: Runbook, library: Library) -> Iterable[str]:
-    yield f"{book.title.en}  ({book.title.zh})"
-    yield f"{book.id} revision {book.revision}, {book.severity}"
-    yield "for " + ", ".join(
-        each.kind + (f" ({', '.join(each.causes)})" if each.causes else "") for each in book.triggers
-    )
-    yield f"\nFIRST  {book.first_rule.en}\n       {book.first_rule.zh}"
-    yield from (f"NEVER  {rule}" for rule in book.never)
-    for number, step in enumerate(book.steps, 1):
-        yield f"\n{number:>3}  {step.id}  [{step.kind}]  {step.title}"
-        yield from (f"       {line}" for line in _details(step, library))
-    yield "\nsources"
-    yield from (f"  {source}" for source in book.sources)
-
-
-def _details(step: Step, library: Library) -> Iterable[str]:
-    match step:
-        case Check():
-            yield f"expect: {step.expect}"
-        case Ask():
-            yield step.question
-        case Act():
-            action = library.actions[step.uses]
-            yield f"{action.risk}, approval: {action.approval}; {action.manual or action.verb}"
-            yield action.effect
-        case Verify():
-            yield f"healthy for {step.healthy_s:.0f} s within {step.timeout_s:.0f} s"
-            yield from (str(predicate) for predicate in step.predicates)
-        case Escalate():
-            yield f"to {step.to}: {', '.join(step.asks_for)}"
-        case End():
-            yield step.outcome + (f" -> {step.runbook}" if step.runbook else "")
-    yield from (f"{word} -> {goto}" for word, goto in _ways(step).items())
-
-
-def _ways(step: Step) -> dict[str, str]:
-    """Return where a step leads, by the reason in words."""
-    match step:
-        case Check():
-            return {
-                " and ".join(map(str, b.predicates)) or ("no answer" if b.timeout else "else"): b.goto
-                for b in step.branches
-            }
-        case Ask():
-            return {option.answer: option.goto for option in step.options}
-        case Act():
-            return {"then": step.then, "fails": step.on_fail, "left out": step.on_skip}
-        case Verify():
-            return {"healthy": step.then, "not healthy": step.on_fail}
-        case Escalate():
-            return {"then": step.then}
-        case End():
-            return {}
 
 
 def _facts(arguments: argparse.Namespace) -> int:
@@ -291,7 +233,7 @@ def _asked(arguments: argparse.Namespace, method: str, request: object) -> int:
     if arguments.json:
         print(json.dumps(json_format.MessageToDict(run, preserving_proto_field_name=True)))
     else:
-        print("\n".join(_run_text(run)))
+        print("\n".join(run_lines(run)))
     return OK
 
 
@@ -301,34 +243,6 @@ def _refused(error: Any, address: str) -> int:  # noqa: ANN401  (grpc.RpcError h
         return UNREACHABLE
     print(f"ringwatch runbook: {error.details()}", file=sys.stderr)
     return WRONG
-
-
-def _run_text(run: Any) -> Iterable[str]:  # noqa: ANN401  (the message type would load protobuf)
-    yield f"run {run.id}  {run.state}  {run.title}  ({run.runbook} revision {run.revision})"
-    yield f"incident {run.incident}, started by {run.started_by}"
-    yield f"first: {run.first_rule}"
-    yield from (f"never: {rule}" for rule in run.never)
-    steps = {step.id: step for step in run.steps}
-    for step_id in dict.fromkeys(run.path):
-        step = steps.get(step_id)
-        if step is not None:
-            yield f"  {step.state:<8} {step.id:<16} {step.title}" + (
-                f"  ({step.outcome})" if step.outcome else ""
-            )
-    current = steps.get(run.current)
-    if current is not None:
-        yield f"\nat {current.id}: {current.title}"
-        yield from (
-            f"  {label}: {getattr(current, name)}" for name, label in _LABELS if getattr(current, name)
-        )
-        yield from (f"  option: {option}" for option in current.options)
-        for fact in current.facts:
-            note = f"  ({fact.note})" if fact.note else ""
-            mark = "ok  " if fact.holds else "FAIL"
-            yield f"  {mark} {fact.name} = {fact.value} {fact.unit}{note}".rstrip()
-        yield from (f"  | {line}" for line in current.output)
-    if run.result:
-        yield f"\nresult: {run.result}"
 
 
 if __name__ == "__main__":
