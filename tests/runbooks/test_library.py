@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from ringwatch_proto.records import IncidentKind, IncidentState, Subject
 from ringwatch_runbooks.base import VerbOutcome
 from ringwatch_runbooks.judge import holds
-from ringwatch_runbooks.lint import lint
+from ringwatch_runbooks.lint import lint, lint_runbook
+from ringwatch_runbooks.load import runbook_of
 from ringwatch_runbooks.match import candidates
 from ringwatch_runbooks.model import (
     Act,
@@ -239,3 +242,29 @@ def _make_true(rig: Rig, predicates: tuple[Predicate, ...]) -> None:
             if holds(predicate, value):
                 rig.facts.values[predicate.fact] = value
                 break
+
+
+def test_the_page_lists_every_kind_with_its_runbooks() -> None:
+    """A list that is kept by hand drifts."""
+    page = (Path(__file__).parents[2] / "docs" / "runbooks.md").read_text(encoding="utf-8")
+    rows = {
+        cells[1].strip().strip("`"): cells[2]
+        for line in page.splitlines()
+        if len(cells := line.split("|")) == 5 and "`" in cells[1]
+    }
+
+    for kind in IncidentKind:
+        fitting = [book.id for book in BOOKS if any(trigger.kind == kind for trigger in book.triggers)]
+        assert sorted(re.findall(r"`([a-z-]+)`", rows[kind])) == fitting
+
+
+def test_the_example_of_the_page_is_sound() -> None:
+    """Whoever copies it begins with a runbook that passes."""
+    page = (Path(__file__).parents[2] / "docs" / "runbooks.md").read_text(encoding="utf-8")
+    example = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert example is not None
+    book = runbook_of(example[1], "docs/runbooks.md")
+
+    problems = lint_runbook(book, LIBRARY)
+
+    assert [str(problem) for problem in problems] == []
