@@ -14,6 +14,7 @@ from ringwatch_tui import themes
 from ringwatch_tui.app import Ringwatch, theme_for
 from ringwatch_tui.client.fake import FakeClient
 from ringwatch_tui.screens.base import RingScreen
+from ringwatch_tui.screens.run import RunWalk
 from ringwatch_tui.widgets.bars import Bar
 from ringwatch_tui.widgets.heatmap import HeatMap
 from ringwatch_tui.widgets.vtable import VTable
@@ -299,8 +300,9 @@ async def test_back_goes_where_one_came_from() -> None:
         await ready(pilot, app, "Fleet map")
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("theme", [themes.DEFAULT, themes.MONO])
+@pytest.mark.parametrize(
+    ("size", "theme"), [*((size, themes.DEFAULT) for size in SIZES), ((80, 24), themes.MONO)]
+)
 async def test_no_size_breaks_a_screen(size: tuple[int, int], theme: str) -> None:
     """From 20x5 to 200x60 every screen draws, and the header never loses its mode where it fits."""
     app = console(theme=theme)
@@ -368,3 +370,18 @@ async def test_the_connection_is_closed_on_leaving() -> None:
     await asyncio.sleep(0)
 
     assert fake.closed
+
+
+async def test_a_walk_on_the_screen_is_at_rest() -> None:
+    """Looking at a run asks for nothing over and over: the step that is open stays selected."""
+    clock = FrozenClock()
+    app = console(clock=clock)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await ready(pilot, app, "I-142")
+        app.open_object("run", "r-17")
+        await ready(pilot, app, "APPROVAL")
+        await pilot.pause(0.5)
+
+        assert isinstance(app.top, RunWalk)
+        assert app.top._looked_at == ""
+        assert app.screen.query_one("#walk", VTable).selected == "unlock"

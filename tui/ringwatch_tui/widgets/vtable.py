@@ -34,7 +34,7 @@ class VTable(ScrollView, can_focus=True):
     ]
 
     class Selected(Message):
-        """Another row is selected."""
+        """The operator selected another row; a program that selects one is not told."""
 
         def __init__(self, table: VTable, id: str) -> None:
             super().__init__()
@@ -77,17 +77,22 @@ class VTable(ScrollView, can_focus=True):
         self._table = table
         if self._selected not in after:
             self._selected = after[min(lost, len(after) - 1)] if after else ""
-            self.post_message(self.Selected(self, self._selected))
         self._resize()
         self.refresh()
         return before != after and bool(before)
 
-    def select(self, id: str) -> None:
-        """Select an object if it is listed."""
-        if id != self._selected and any(row.id == id for row in self._table.rows):
-            self._selected = id
-            self._reveal()
-            self.refresh()
+    def select(self, id: str) -> bool:
+        """Select an object if it is listed; say whether that changed anything."""
+        if id == self._selected or all(row.id != id for row in self._table.rows):
+            return False
+        self._selected = id
+        self._reveal()
+        self.refresh()
+        return True
+
+    def _choose(self, id: str) -> None:
+        """Select what the operator pointed at, and tell."""
+        if self.select(id):
             self.post_message(self.Selected(self, id))
 
     def _index(self) -> int:
@@ -126,7 +131,7 @@ class VTable(ScrollView, can_focus=True):
     def action_jump(self, index: int) -> None:
         """Select the row at this place; -1 is the last."""
         if self._table.rows:
-            self.select(self._table.rows[index].id)
+            self._choose(self._table.rows[index].id)
 
     def action_page(self, by: int) -> None:
         """Select the row a page further."""
@@ -141,7 +146,7 @@ class VTable(ScrollView, can_focus=True):
         """Select the row under the mouse; open it on the second click."""
         index = event.y - self.gutter.top - self._header + self.scroll_offset.y
         if 0 <= index < len(self._table.rows):
-            self.select(self._table.rows[index].id)
+            self._choose(self._table.rows[index].id)
             if event.chain > 1:
                 self.action_open()
 
