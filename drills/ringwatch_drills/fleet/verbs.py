@@ -73,7 +73,7 @@ def _reset_clocks(world: World, node: int, request: pb.VerbRequest) -> pb.VerbRe
     world.gpus.locked_mhz[row] = np.nan
     # In the simulation somebody cleans the filter when the clocks are given back: a drill must end.
     world.gpus.airflow[row] = 1.0
-    return _done("locked SM clocks taken back")
+    return _done("locked SM clocks taken back; simulated: with them the air flows again")
 
 
 def _inspect_node(world: World, node: int, request: pb.VerbRequest) -> pb.VerbResult:
