@@ -11,12 +11,14 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import numpy as np
 import pytest
-from tests.collector.rig import Client, Rig, batch, event, hello, running
+from tests.collector.rig import GPU_SIGNALS, Client, Rig, batch, event, hello, running
 from tests.collector.test_crash import process
 from tests.runbooks.rig import small_library
 
 from ringwatch_collector.app import Collector
+from ringwatch_proto.signals import GpuState
 from ringwatch_proto.v1 import query_pb2, query_pb2_grpc, runs_pb2, runs_pb2_grpc
 from ringwatch_proto.v1 import telemetry_pb2 as wire
 from ringwatch_runbooks import cli
@@ -38,12 +40,15 @@ def lost_hello() -> wire.Hello:
 
 
 def lost_batch(sequence: int = 1) -> wire.Batch:
-    """Return a batch with the event of a lost GPU and no readings."""
+    """Return a batch in which a GPU is lost, by its state and by an event."""
+    values = np.full((1, len(GPU_SIGNALS)), np.nan, "<f4")
+    values[0, :2] = (0.0, GpuState.LOST)
+    block = wire.Block(table=wire.TABLE_GPU, rows=1, columns=len(GPU_SIGNALS), values=values.tobytes())
     lost = wire.Event()
     lost.CopyFrom(LOST)
     lost.device = GPU
     lost.severity = wire.SEVERITY_CRITICAL
-    return batch(sequence, blocks=[], events=[lost])
+    return batch(sequence, blocks=[block], events=[lost])
 
 
 @pytest.fixture
