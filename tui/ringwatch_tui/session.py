@@ -166,11 +166,15 @@ class Session:
         try:
             answer = await self._client.act(incident, action, author, text, silence_s)
         except (UnreachableError, RequestRefused) as error:
-            self.say(f"{action} {incident}: {error}", "fault")
+            self._failed(f"{action} {incident}", error)
             return False
         self.dispatch(events.IncidentReceived(incident=answer))
         self.say(f"{incident}: {action} by {author}")
         return True
+
+    def _failed(self, what: str, error: UnreachableError | RequestRefused) -> None:
+        unknown = "; whether it happened is not known" if isinstance(error, UnreachableError) else ""
+        self.say(f"{what}: {error}{unknown}", "fault")
 
     async def start_run(self, incident: str, runbook: str, author: str) -> Run | None:
         """Start a runbook; None and a notice when that did not work."""
@@ -184,7 +188,7 @@ class Session:
         try:
             run = await call
         except (UnreachableError, RequestRefused) as error:
-            self.say(f"{what}: {error}", "fault")
+            self._failed(what, error)
             return None
         self.dispatch(events.RunReceived(run=run))
         return run

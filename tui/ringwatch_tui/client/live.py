@@ -18,7 +18,9 @@ from ringwatch_tui.state.model import Fleet, JobDetail, NodeDetail, Run, Runbook
 T = TypeVar("T")
 # An operator at a console would rather be told than wait.
 _TIMEOUT_S: Final = 5.0
-_GONE: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
+# What changes something is waited for longer: giving up leaves it unknown whether it happened.
+_CHANGE_TIMEOUT_S: Final = 15.0
+_GONE: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 # A snapshot of 100,000 GPUs is about 12 MB; the default limit is 4.
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
@@ -66,6 +68,8 @@ class LiveClient:
             raise self._translated(error) from error
 
     def _translated(self, error: grpc.aio.AioRpcError) -> UnreachableError | RequestRefused:
+        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return UnreachableError(f"the collector at {self._address} did not answer in time")
         if error.code() in _GONE:
             return UnreachableError(f"no collector answers at {self._address}")
         return RequestRefused(error.details() or error.code().name.lower())
@@ -114,7 +118,7 @@ class LiveClient:
         request = query_pb2.IncidentAction(
             incident=incident, action=action, author=author, text=text, silence_s=silence_s
         )
-        return _incident(await self._ask(self._query().ActOnIncident(request, timeout=_TIMEOUT_S)))
+        return _incident(await self._ask(self._query().ActOnIncident(request, timeout=_CHANGE_TIMEOUT_S)))
 
     async def runbooks(self) -> tuple[Runbook, ...]:
         """Return every runbook of the collector."""
@@ -126,7 +130,7 @@ class LiveClient:
     async def start_run(self, incident: str, runbook: str, author: str) -> Run:
         """Start to walk a runbook."""
         request = runs_pb2.StartRunRequest(incident=incident, runbook=runbook, author=author)
-        return decode.run(await self._ask(self._runs().StartRun(request, timeout=_TIMEOUT_S)))
+        return decode.run(await self._ask(self._runs().StartRun(request, timeout=_CHANGE_TIMEOUT_S)))
 
     async def run(self, id: str) -> Run:
         """Return a run as it is now."""
@@ -136,7 +140,7 @@ class LiveClient:
     async def answer(self, run: str, step: str, action: str, text: str, author: str) -> Run:
         """Answer the step that a run waits at."""
         request = runs_pb2.AnswerRequest(run=run, step=step, action=action, text=text, author=author)
-        return decode.run(await self._ask(self._runs().Answer(request, timeout=_TIMEOUT_S)))
+        return decode.run(await self._ask(self._runs().Answer(request, timeout=_CHANGE_TIMEOUT_S)))
 
     async def close(self) -> None:
         """Close the channel; safe to call twice and before the first question."""

@@ -125,6 +125,11 @@ class RingScreen(Screen[None]):
         """Return the object under the operator's hand."""
         return None
 
+    def fits(self, action: str) -> bool:
+        """Say whether an action makes sense for what is shown now; the key bar dims it otherwise."""
+        del action
+        return True
+
     def local(self, action: str) -> bool:
         """Do an action that only changes the view; say whether it was one."""
         del action
@@ -193,7 +198,9 @@ class RingScreen(Screen[None]):
         return [
             Hint(
                 action=each,
-                refused=not actions.allowed(each, operator.role) or (each.changes and state.frozen),
+                refused=not actions.allowed(each, operator.role)
+                or (each.changes and state.frozen)
+                or not self.fits(each.id),
             )
             for each in actions.actions_on(self.SCREEN)
             if each.weight < 55

@@ -13,7 +13,7 @@ from ringwatch_tui.state.model import Run, RunStep
 from ringwatch_tui.state.reducer import ConsoleState
 from ringwatch_tui.views.incident import device_names, named
 from ringwatch_tui.views.lines import DIM, WARN, Section, Span, document, line
-from ringwatch_tui.views.run import STEP_LEGEND, headline, sections, step_strip, step_table
+from ringwatch_tui.views.run import STEP_LEGEND, fits, headline, sections, step_strip, step_table
 from ringwatch_tui.widgets.bars import Bar
 from ringwatch_tui.widgets.lines_view import LinesView
 from ringwatch_tui.widgets.vtable import VTable
@@ -51,10 +51,11 @@ class RunWalk(RingScreen):
         return f"run {self.object_id}" if self._run is None else self._run.title or self._run.runbook
 
     def step(self) -> RunStep | None:
-        """Return the step that is looked at: the operator's choice, else where the run is."""
+        """Return the step that is looked at: the operator's choice, else where the run is or ended."""
         if self._run is None:
             return None
-        wanted = self._looked_at or self._run.current
+        taken = self._run.path[-1] if self._run.path else ""
+        wanted = self._looked_at or self._run.current or taken
         return next((each for each in self._run.steps if each.id == wanted), None)
 
     def draw(self, state: ConsoleState, monotonic_s: float) -> None:
@@ -104,6 +105,10 @@ class RunWalk(RingScreen):
         """Return the run."""
         return Target(kind="run", id=self.object_id)
 
+    def fits(self, action: str) -> bool:
+        """Say whether the open step can be told this."""
+        return self._run is None or fits(action, self._run)
+
     def local(self, action: str) -> bool:
         """Look at other steps, or at the incident."""
         if action in ("next_step", "previous_step"):
@@ -125,7 +130,7 @@ class RunWalk(RingScreen):
 
     def on_vtable_selected(self, event: VTable.Selected) -> None:
         """Look at the step that was selected."""
-        if self._run is not None and event.id and event.id != (self._looked_at or self._run.current):
+        if self._run is not None and event.id and event.id != self._looked_at:
             self._looked_at = event.id
             self.again()
 

@@ -210,7 +210,10 @@ def waiting_runs(fleet: Fleet) -> Line:
         return BLANK
     run = waiting[0]
     more = f" (+{len(waiting) - 1} more)" if len(waiting) > 1 else ""
-    text = f"run {run.id} of {run.runbook} on {run.incident} waits for {run.waiting_for or 'an answer'}{more}"
+    what = {"answer": "an answer", "approval": "approval"}.get(
+        run.waiting_for, run.waiting_for or "an answer"
+    )
+    text = f"run {run.id} of {run.runbook} on {run.incident} waits for {what}{more}"
     return line(Span(text, INFO))
 
 

@@ -130,8 +130,9 @@ def lay_out(nodes: Sequence[Node], cells: int, rows: int, metric: Metric) -> Map
     groups = grouped(nodes)
     places = sum(len(node.gpus) or 1 for node in nodes)
     if places <= cells * rows:
-        for build in (_named_rows, _gpu_rows):
-            out = build(groups, cells, metric)
+        whole = [("", list(nodes))]
+        for build, parts in ((_named_rows, groups), (_gpu_rows, groups), (_gpu_rows, whole)):
+            out = build(parts, cells, metric)
             if len(out) <= rows and all(_row_cells(row) <= cells for row in out):
                 return Map(rows=tuple(out), grain="1 cell = 1 GPU")
     per_cell = _nodes_a_cell(groups, cells, rows)

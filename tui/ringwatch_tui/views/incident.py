@@ -10,7 +10,7 @@ from ringwatch_tui.state.format import age, clock, number, plural
 from ringwatch_tui.state.model import Fleet, Run, Runbook, RunBrief
 from ringwatch_tui.state.query import Term, matches
 from ringwatch_tui.state.reducer import is_open
-from ringwatch_tui.state.text import clip, pad, wrap
+from ringwatch_tui.state.text import clean, clip, pad, wrap
 from ringwatch_tui.views.lines import (
     BLANK,
     DIM,
@@ -203,7 +203,7 @@ def _cause(incident: Incident, devices: Mapping[str, str], cells: int) -> list[L
     out.append(BLANK)
     out.append(line(Span("RULED OUT", HEAD), Span("" if ruled_out else " nothing yet", DIM)))
     for rival, reason in sorted(ruled_out):
-        out.extend(labelled("  " + rival.replace("_", " "), reason, cells, indent=_rival_cells(ruled_out)))
+        out.extend(_rival(rival.replace("_", " "), reason, cells))
     unsure = tuple(dict.fromkeys(text for finding in incident.findings for text in finding.unsure))
     if unsure:
         out.append(line(Span("UNSURE", HEAD)))
@@ -212,8 +212,12 @@ def _cause(incident: Incident, devices: Mapping[str, str], cells: int) -> list[L
     return out
 
 
-def _rival_cells(ruled_out: set[tuple[str, str]]) -> int:
-    return min(24, 4 + max((len(cause) for cause, _ in ruled_out), default=8))
+def _rival(rival: str, reason: str, cells: int) -> list[Line]:
+    """Return a rival cause and beside it what rules it out; later lines hang below."""
+    first, *rest = wrap(f"{clean(rival)}: {reason}", cells - 4)
+    head, colon, tail = first.partition(":")
+    out = [line("  ", Span(head + colon, HEAD), Span(tail))]
+    return out + [line("    ", Span(row)) for row in rest]
 
 
 def _signal(incident: Incident, lead: Finding | None) -> str:

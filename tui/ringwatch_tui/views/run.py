@@ -55,6 +55,8 @@ def waits_for(step: RunStep | None) -> str:
         return ""
     if step.kind == "ask":
         return "an answer"
+    if step.options:
+        return "your word how it went"
     if step.kind == "action":
         return "approval"
     return "your decision"
@@ -79,7 +81,7 @@ def headline(run: Run, target: str) -> Line:
 _STEPS = (
     Column(key="mark", title="", cells=2),
     Column(key="number", title="", cells=2, align="right"),
-    Column(key="title", title="", cells=14, flex=1),
+    Column(key="title", title="", cells=36, flex=1),
     Column(key="when", title="", cells=5, align="right", priority=1),
 )
 
@@ -102,6 +104,23 @@ def step_table(run: Run) -> Table:
             )
         )
     return Table(columns=_STEPS, rows=tuple(rows))
+
+
+def fits(action: str, run: Run) -> bool:
+    """Say whether an answer of this kind fits the step that the run is at."""
+    step = run.open_step
+    if step is None or run.ended:
+        return False
+    waiting = step.state == "waiting"
+    approval = waiting and bool(step.typed_target)
+    possible = {
+        "answer": waiting and bool(step.options or step.typed_target or step.kind == "ask"),
+        "approve": approval,
+        "dry_run": approval,
+        "skip": waiting and step.kind == "action",
+        "retry": waiting and not approval and step.kind != "ask",
+    }
+    return possible.get(action, True)
 
 
 def step_strip(run: Run) -> Line:

@@ -22,7 +22,6 @@ from ringwatch_tui.widgets.paint import base_style, strip_of
 
 # Above this many changed cells one whole repaint costs less than a region each.
 _REGIONS_AT_MOST = 50
-_LEGEND_ROWS = 3
 
 
 class HeatMap(Widget, can_focus=True):
@@ -76,7 +75,7 @@ class HeatMap(Widget, can_focus=True):
     @property
     def _map_rows(self) -> int:
         height = self.content_size.height
-        return max(1, height - (_LEGEND_ROWS if height > 8 else 1))
+        return max(1, height - (3 if height > 12 else 2 if height > 8 else 1))
 
     def _lay_out(self, *, whole: bool) -> None:
         size = self.content_size
