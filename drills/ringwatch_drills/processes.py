@@ -93,3 +93,12 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
+
+
+def console(address: str, user: str) -> int:
+    """Run the operator's console in this terminal until it is left; return its exit code.
+
+    A process of its own: when the terminal goes away the console dies with it, and what is left tidies up.
+    """
+    options = ["--collector", address, "--role", "operator", "--user", user]
+    return subprocess.run([*RINGWATCH, "console", *options], check=False).returncode

@@ -30,6 +30,7 @@ from ringwatch_tui.screens.run import RunWalk
 from ringwatch_tui.session import Clocks, Session
 from ringwatch_tui.state import events
 from ringwatch_tui.state.reducer import ConsoleState, held_back
+from ringwatch_tui.terminal import end_with_terminal
 from ringwatch_tui.views.header import Operator
 from ringwatch_tui.views.lines import DIM, Build, Line, Span, line
 from ringwatch_tui.widgets.paint import ASCII_CLASS
@@ -287,5 +288,6 @@ def run_console(
         theme=chosen,
         ascii_only=ascii_only,
     )
+    end_with_terminal()
     app.run()
     return app.return_code or 0

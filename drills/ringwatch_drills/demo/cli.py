@@ -17,6 +17,7 @@ from ringwatch_drills.demo.stage import DemoError, Stage
 from ringwatch_drills.demo.story import Event, Story
 from ringwatch_drills.fleet.faults import FAULTS
 from ringwatch_drills.interrupts import raise_on_signals, undisturbed
+from ringwatch_drills.processes import console
 
 _EPILOG: Final = "faults (all simulated):\n" + "\n".join(
     f"  {fault.name:<13} {fault.help}" for fault in FAULTS
@@ -79,8 +80,6 @@ def _headless(story: Story, as_json: bool) -> int:
 
 
 def _console(stage: Stage, story: Story) -> int:
-    from ringwatch_tui.app import run_console
-
     preparing = story.prepare()
     for event in preparing:
         _say(str(event["phase"]))
@@ -96,8 +95,7 @@ def _console(stage: Stage, story: Story) -> int:
             return  # the console was left meanwhile; what broke is on its screen
 
     threading.Thread(target=strike_when_learned, name="fault", daemon=True).start()
-    run_console(stage.address, role="operator", user=_user())
-    return 0
+    return console(stage.address, _user())
 
 
 def _user() -> str:

@@ -16,6 +16,7 @@ from ringwatch_drills.lab.errors import LabError
 from ringwatch_drills.lab.faults import BY_NAME, FAULTS, LabFault
 from ringwatch_drills.lab.trial import Outcome, Trial
 from ringwatch_drills.lab.undo import UndoRecord, only_lab
+from ringwatch_drills.processes import console
 from ringwatch_drills.truth import describe
 from ringwatch_proto.v1 import query_pb2
 
@@ -112,10 +113,7 @@ def _one(options: argparse.Namespace, lab: Lab, number: int) -> bool:
 
 
 def _console(trial: Trial) -> bool:
-    from ringwatch_tui.app import run_console
-
-    run_console(trial.cluster.address, role="operator", user=getpass.getuser())
-    return True
+    return console(trial.cluster.address, getpass.getuser()) == 0
 
 
 def _keep_logs(folder: str | None, trial: Trial, number: int) -> None:
