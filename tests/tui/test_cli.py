@@ -42,7 +42,7 @@ GOLDENS = {
     "incidents": lambda: plain.incidents_with_health(world.fleet(), 120, include_closed=True),
     "incident": lambda: plain.incident(world.STRAGGLER, world.fleet(), (world.BOOK,), 100),
     "jobs": lambda: plain.jobs(world.fleet(), 120),
-    "job": lambda: plain.job(world.job_detail(), 120),
+    "job": lambda: plain.job(world.job_detail(), world.fleet(), 120),
     "nodes": lambda: plain.nodes(world.fleet(), 120),
     "node": lambda: plain.node(world.node_detail(), 120),
     "quiet": lambda: plain.incidents_with_health(world.quiet_fleet(), 120, include_closed=False),

@@ -86,9 +86,9 @@ async def _jobs(client: Client, _arguments: argparse.Namespace) -> Answer:
 
 
 async def _job(client: Client, arguments: argparse.Namespace) -> Answer:
-    detail = await client.job(arguments.id, 120)
+    detail, fleet = await client.job(arguments.id, 120), await client.fleet()
     return Answer(
-        text=lambda cells: plain.job(detail, cells),
+        text=lambda cells: plain.job(detail, fleet, cells),
         objects=[machine.job(detail)],
         wrong=detail.summary.state in _JOB_WRONG,
     )

@@ -147,9 +147,9 @@ class RingScreen(Screen[None]):
             self.set_class(state.frozen, FROZEN_CLASS)
             self.redraw()
         self.set_class(self.compact, "-compact")
-        self.query_one("#header", Bar).show(
-            self._crumb_line(crumbs), header_right(state, monotonic_s, operator)
-        )
+        right = header_right(state, monotonic_s, operator)
+        room = self.size.width - sum(width(span.text) for span in right) - 1
+        self.query_one("#header", Bar).show(self._crumb_line(crumbs, room), right)
         self.query_one("#message", Bar).show(message_line(state, monotonic_s))
         self._show_keys(state, operator)
         self.draw(state, monotonic_s)
@@ -186,12 +186,17 @@ class RingScreen(Screen[None]):
         if found is not None:
             self.post_message(Open(found.kind, found.id))
 
-    def _crumb_line(self, crumbs: tuple[str, ...]) -> Line:
+    def _crumb_line(self, crumbs: tuple[str, ...], room: int) -> Line:
+        """Return where one is; crumbs in the middle give way first, then those before the last."""
+        kept = list(crumbs)
+        while len(kept) > 1 and sum(width(each) + 3 for each in kept) + 12 > room:
+            del kept[-2]
         spans = [Span(" ringwatch", INFO), Span(" │ ", DIM)]
-        for index, crumb in enumerate(crumbs):
-            last = index == len(crumbs) - 1
+        if len(kept) < len(crumbs):
+            spans.append(Span("… › ", DIM))
+        for index, crumb in enumerate(kept):
             spans.extend([Span(" › ", DIM)] if index else [])
-            spans.append(Span(clean(crumb), STRONG if last else HEAD))
+            spans.append(Span(clean(crumb), STRONG if index == len(kept) - 1 else HEAD))
         return tuple(spans)
 
     def _hints(self, state: ConsoleState, operator: Operator) -> list[Hint]:

@@ -8,6 +8,7 @@ from typing import ClassVar
 from ringwatch_tui.screens.base import Open, keys_of
 from ringwatch_tui.screens.detail import Detail
 from ringwatch_tui.state.reducer import ConsoleState
+from ringwatch_tui.views.incident import device_names
 from ringwatch_tui.views.job import headline, sections
 from ringwatch_tui.views.lines import Line, Section
 
@@ -28,7 +29,7 @@ class JobDetail(Detail):
         if detail is None:
             return None
         self._incidents = detail.incidents
-        return headline(detail.summary), sections(detail)
+        return headline(detail.summary), sections(detail, device_names(state.fleet))
 
     def local(self, action: str) -> bool:
         """Open the job's incident."""

@@ -103,9 +103,13 @@ def jobs(fleet: Fleet, cells: int) -> list[Line]:
     )
 
 
-def job(detail: JobDetail, cells: int) -> list[Line]:
+def job(detail: JobDetail, fleet: Fleet, cells: int) -> list[Line]:
     """Return one job."""
-    return [job_view.headline(detail.summary), BLANK, *document(job_view.sections(detail))(cells)]
+    return [
+        job_view.headline(detail.summary),
+        BLANK,
+        *document(job_view.sections(detail, incident_view.device_names(fleet)))(cells),
+    ]
 
 
 def nodes(fleet: Fleet, cells: int) -> list[Line]:

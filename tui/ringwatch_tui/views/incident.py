@@ -296,7 +296,7 @@ def _runbooks(
 
 def _why(finding: Finding, cells: int) -> list[Line]:
     why = finding.why
-    out = [line(Span(pad("RULE", 10), HEAD), Span(clip(why.rule or finding.detector, cells - 10)))]
+    out = labelled("RULE", why.rule or finding.detector, cells)
     if why.source:
         out.extend(labelled("SOURCE", why.source, cells, mark=DIM))
     names = sorted({*why.inputs, *why.thresholds})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 from ringwatch_tui.state.format import age, clock, duration, number, plural
 from ringwatch_tui.state.model import Flow, Job, JobDetail, Rank
@@ -92,12 +93,14 @@ def headline(job: Job) -> Line:
     )
 
 
-def sections(detail: JobDetail) -> tuple[Section, ...]:
+def sections(detail: JobDetail, devices: Mapping[str, str]) -> tuple[Section, ...]:
     """Return the job: how long steps take, who is late, where the traffic goes."""
     return (
         Section(key="steps", title="Step time", build=lambda cells: step_lines(detail, cells)),
         Section(key="waits", title="Who waits", build=lambda cells: wait_lines(detail, cells)),
-        Section(key="ranks", title="Ranks, late first", build=lambda cells: _rank_lines(detail, cells)),
+        Section(
+            key="ranks", title="Ranks, late first", build=lambda cells: _rank_lines(detail, devices, cells)
+        ),
         Section(key="flows", title="Flows", build=lambda cells: flow_lines(detail.flows, cells)),
     )
 
@@ -183,23 +186,17 @@ _RANKS = (
 )
 
 
-def rank_table(detail: JobDetail) -> Table:
-    """Return the ranks, the latest first."""
+def rank_table(detail: JobDetail, devices: Mapping[str, str]) -> Table:
+    """Return the ranks, the latest first; marked is whom the collector blames, not who is late."""
     ordered = sorted(
         detail.ranks, key=lambda each: (-(each.late_s if math.isfinite(each.late_s) else -1), each.rank)
     )
-    waited = _typical(each.late_s for each in detail.ranks)
-    rows = tuple(_rank_row(each, waited) for each in ordered)
+    blamed = {int(number) for number in re.findall(r"\brank ([0-9]{1,9})\b", detail.summary.straggler)}
+    rows = tuple(_rank_row(each, each.rank in blamed, devices) for each in ordered)
     return Table(columns=_RANKS, rows=rows, empty=lambda _cells: [line(Span("No rank has reported.", DIM))])
 
 
-def _typical(values: Iterable[float]) -> float:
-    known = sorted(value for value in values if math.isfinite(value))
-    return known[len(known) // 2] if known else math.nan
-
-
-def _rank_row(rank: Rank, typical_late_s: float) -> Row:
-    late = rank.late_s > max(0.01, 3 * abs(typical_late_s)) and rank.late_s > 0.05 * rank.step_s
+def _rank_row(rank: Rank, late: bool, devices: Mapping[str, str]) -> Row:
     mark = WARN if late else ""
     bad = FAULT if rank.state in ("dead", "died", "stopped", "hung", "lost") else ""
     ratio = f"{rank.compute_ratio:.2f}x" if math.isfinite(rank.compute_ratio) else "-"
@@ -207,7 +204,7 @@ def _rank_row(rank: Rank, typical_late_s: float) -> Row:
         id=str(rank.rank),
         values={
             "rank": Span(str(rank.rank), STRONG if late else ""),
-            "where": Span(f"{rank.node} {rank.gpu}".strip()),
+            "where": Span(f"{rank.node} {devices.get(rank.gpu, rank.gpu)}".strip()),
             "state": Span("late" if late and not bad else rank.state or "-", bad or mark),
             "late": Span(duration(rank.late_s), mark),
             "ratio": Span(ratio, mark),
@@ -222,8 +219,8 @@ def _rank_row(rank: Rank, typical_late_s: float) -> Row:
     )
 
 
-def _rank_lines(detail: JobDetail, cells: int) -> list[Line]:
-    return table_lines(rank_table(detail), cells)
+def _rank_lines(detail: JobDetail, devices: Mapping[str, str], cells: int) -> list[Line]:
+    return table_lines(rank_table(detail, devices), cells)
 
 
 _FLOWS = (
