@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from ringwatch_proto.records import Evidence, Finding, Incident, IncidentState, Severity, Subject
+from ringwatch_proto.records import Evidence, Finding, Incident, IncidentState, Subject
 from ringwatch_tui.state.format import age, clock, number, plural
 from ringwatch_tui.state.model import Fleet, Run, Runbook, RunBrief
 from ringwatch_tui.state.query import Term, matches
@@ -325,8 +325,3 @@ def _notes(incident: Incident, cells: int) -> list[Line]:
         out.append(line(Span(head, DIM), Span(rows[0])))
         out.extend(line(" " * len(head), Span(row)) for row in rows[1:])
     return out
-
-
-def worst(incidents: Sequence[Incident]) -> Severity | None:
-    """Return the highest severity of the open incidents."""
-    return max((each.severity for each in incidents if is_open(each)), default=None)

@@ -23,7 +23,6 @@ CELL: Final = "cell"
 WARN: Final = "warn"
 INFO: Final = "info"
 DRILL: Final = "drill"
-MARKS: Final = (PLAIN, DIM, STRONG, HEAD, FAULT, TROUBLE, CELL, WARN, INFO, DRILL)
 
 
 @dataclass(frozen=True, slots=True)
