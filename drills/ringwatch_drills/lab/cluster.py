@@ -15,7 +15,7 @@ from ringwatch_drills.lab.cgroups import CpuGroup, make_cpu_group
 from ringwatch_drills.lab.errors import LabError
 from ringwatch_drills.lab.network import DEVICE, LabNode, build_network, run
 from ringwatch_drills.lab.relay import PORT, Relay
-from ringwatch_drills.lab.undo import UndoRecord, process_mark
+from ringwatch_drills.lab.undo import UndoRecord, kill_all_in, process_mark
 from ringwatch_drills.processes import RINGWATCH, Process, free_port, start
 
 JOB: Final = "lab"
@@ -110,13 +110,12 @@ class Cluster:
         """Return the pid of the training process of a node; raise LabError when there is none."""
         for pid in run("ip", "netns", "pids", node.namespace).split():
             try:
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
                 variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if b"ringwatch_drills.workload" in words and any(
-                each.startswith(b"LOCAL_RANK=") for each in variables
-            ):
+            is_worker = any(each.startswith(b"LOCAL_RANK=") for each in variables)
+            if is_worker and str(self.control_file) in words:
                 return int(pid)
         raise LabError(f"no training process on {node.name}")
 
@@ -128,13 +127,15 @@ class Cluster:
                 raise LabError(f"{process.name} ended with {process.ended}:\n{process.last_words()}")
 
     def close(self) -> None:
-        """End everything; the job first killed, then agents and collector asked."""
+        """End everything: the job killed, agents and collector asked, then whatever is left."""
         for process in self.job.values():
             process.end(gently=False)
         for process in (*self.agents.values(), *([self.collector] if self.collector else [])):
             process.popen.terminate()
         for process in (*self.agents.values(), *([self.collector] if self.collector else [])):
             process.end()
+        for node in self.lab.nodes:
+            kill_all_in(node.namespace)
 
     def _inside(self, node: LabNode, group: CpuGroup | None) -> tuple[str, ...]:
         return (*_ENTER, node.namespace, str(group.procs) if group else "", "--")

@@ -129,16 +129,21 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+def kill_all_in(namespace: str) -> None:
+    """Kill every process of a namespace of the lab: torchrun's workers have sessions of their own."""
+    command = ["ip", "netns", "pids", namespace]
+    for pid in subprocess.run(command, capture_output=True, text=True, check=True).stdout.split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+
+
 def _delete_namespace(name: str) -> None:
     if _NAMESPACE.fullmatch(name) is None:
         raise LabError("not a namespace of the lab")
     if not Path("/run/netns", name).exists():
         return
     # A process keeps its namespace alive, and with it the other end of every veth.
-    listed = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True, check=True)
-    for pid in listed.stdout.split():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(int(pid), signal.SIGKILL)
+    kill_all_in(name)
     subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=True)
 
 

@@ -12,7 +12,7 @@ import pytest
 from ringwatch_drills.lab.cgroups import make_cpu_group
 from ringwatch_drills.lab.network import LabNode, build_network, run
 from ringwatch_drills.lab.relay import PORT, Relay
-from ringwatch_drills.lab.undo import UndoRecord, only_lab
+from ringwatch_drills.lab.undo import UndoRecord, kill_all_in, only_lab
 
 ENTER = (sys.executable, "-m", "ringwatch_drills.lab.enter")
 
@@ -105,6 +105,18 @@ def test_a_quota_holds_and_goes_with_its_group(undo: UndoRecord, nodes: tuple[La
 
     assert undo.undo() == []
     assert not group.path.exists()
+
+
+def test_a_worker_in_a_session_of_its_own_is_ended_with_its_node(nodes: tuple[LabNode, ...]) -> None:
+    """As torchrun starts them: one that lived on would be taken for the next run's."""
+    command = [*ENTER, nodes[0].namespace, "", "--", "setsid", "--fork", "sleep", "60"]
+    subprocess.run(command, check=True, timeout=20)
+    assert run("ip", "netns", "pids", nodes[0].namespace).split()
+
+    kill_all_in(nodes[0].namespace)
+
+    while run("ip", "netns", "pids", nodes[0].namespace).split():
+        pass
 
 
 def test_nothing_is_left_when_all_is_undone(undo: UndoRecord, nodes: tuple[LabNode, ...]) -> None:
