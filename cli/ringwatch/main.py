@@ -65,6 +65,12 @@ COMMANDS: Final[tuple[Command, ...]] = (
         help="a real job and real faults on this machine (root, torch)",
         extra="train",
     ),
+    Command(
+        name="diagnose",
+        target="ringwatch.diagnose.cli:main",
+        help="say what logs, dumps and outputs of tools show: files, folders or - for a paste",
+        extra="collector",
+    ),
     Command(name="bench", target="ringwatch.bench:main", help="measure Ringwatch itself", extra="all"),
 )
 

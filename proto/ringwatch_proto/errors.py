@@ -12,6 +12,7 @@ RingwatchError
 |-- VerbError              a verb that was not carried out
 |   `-- VerbRefused        a verb that the policy or its arguments rule out
 |-- RunbookError           a runbook that cannot be followed; says file and line
+|-- EvidenceError          a file of evidence that cannot be read; says which and why
 `-- UnreachableError       the other end of a connection is not there
 """
 
@@ -62,6 +63,10 @@ class VerbRefused(VerbError):
 
 class RunbookError(RingwatchError):
     """A runbook cannot be followed; the message says file and line."""
+
+
+class EvidenceError(RingwatchError):
+    """A file of evidence cannot be read."""
 
 
 class UnreachableError(RingwatchError):

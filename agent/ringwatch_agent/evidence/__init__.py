@@ -1,0 +1,1 @@
+"""Files of evidence, read into observations. Readers recognise and read; they never judge."""
