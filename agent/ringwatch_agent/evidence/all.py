@@ -7,6 +7,7 @@ from typing import Final
 
 from ringwatch_agent.evidence.base import DocumentReader, LineReader
 from ringwatch_agent.evidence.ethernet import EthernetReader, IpJsonReader
+from ringwatch_agent.evidence.familiar import FamiliarReader
 from ringwatch_agent.evidence.flight_recorder import FlightRecorderReader
 from ringwatch_agent.evidence.infiniband import PortReader, SysfsJsonReader
 from ringwatch_agent.evidence.job_text import (
@@ -39,6 +40,7 @@ LINE_READERS: Final[tuple[Callable[[], LineReader], ...]] = (
     KubernetesReader,
     JobstatsReader,
     RasReader,
+    FamiliarReader,
 )
 
 DOCUMENT_READERS: Final[tuple[DocumentReader, ...]] = (

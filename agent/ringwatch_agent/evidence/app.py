@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from ringwatch_agent.evidence import text
+from ringwatch_agent.evidence.base import Line
 from ringwatch_agent.evidence.all import DOCUMENT_READERS, LINE_READERS
 from ringwatch_agent.evidence.files import Opened
 from ringwatch_knowledge.observation import Observation
@@ -49,6 +52,7 @@ def _read(piece: Opened, reading: Reading) -> Iterator[Observation]:
             for seen in reader.read(piece.name, data):
                 reading.note(piece.name, reader.kind)
                 yield seen
+            reading.note(piece.name, reader.kind)
             return
     encoding = text.encoding_of(piece.head)
     if encoding == "utf-8" and _is_binary(piece.head):
@@ -69,12 +73,22 @@ def _counted(piece: Opened, reading: Reading) -> Iterator[bytes]:
         yield chunk
 
 
+_SYSFS_FILE: Final = re.compile(r"[\w-]+/(?:ports/\d+/(?:(?:hw_)?counters/)?|net/)\w+$")
+
+
+def _of_tree(name: str, lines: Iterator[Line]) -> Iterator[Line]:
+    """Put the path before the value where a file is one value of a sysfs tree."""
+    found = _SYSFS_FILE.search(name)
+    for line in lines:
+        yield replace(line, text=f"{found[0]}:{line.text}", raw=f"{name}:{line.raw}") if found else line
+
+
 def _lines(piece: Opened, encoding: str, reading: Reading) -> Iterator[Observation]:
     readers = [make() for make in LINE_READERS]
-    for line in text.lines(piece.name, _counted(piece, reading), encoding):
+    for line in _of_tree(piece.name, text.lines(piece.name, _counted(piece, reading), encoding)):
         reading.lines_read += 1
         reading.dated_lines += line.at_s is not None
         for reader in readers:
             for seen in reader.read(line):
-                reading.note(piece.name, reader.kind)
+                reading.note(piece.name, seen.name if seen.kind == "familiar" else reader.kind)
                 yield seen

@@ -40,7 +40,6 @@ _PATHS: Final[tuple[tuple[str, str], ...]] = (
     (r"fabric/status$", "fabric_status"),
     (r"(?:^|/)(?:gpu_)?recovery_action$", "recovery_action"),
     (r"(?:^|/)attached_gpus$", "attached"),
-    (r"(?:^|/)product_name$", "model"),
     (r"ecc_mode/(?:current_ecc|current)$", "ecc_mode"),
     (r"(?:gpu_reset_status|reset_status)/(?:reset_required|drain_and_reset_recommended)$", "reset_required"),
 )

@@ -16,7 +16,7 @@ _LINK: Final = re.compile(
     r"Width x(?P<width>\d+)(?P<narrow> \(downgraded\))?"
 )
 _GPU: Final = re.compile(r"NVIDIA|AMD/ATI|Instinct|\[10de:", re.IGNORECASE)
-_NIC: Final = re.compile(r"Mellanox|Infiniband|Ethernet controller|Network controller", re.IGNORECASE)
+_NIC: Final = re.compile(r"Mellanox|ConnectX|Infiniband|BlueField|Elastic Fabric", re.IGNORECASE)
 
 
 class LspciReader:

@@ -35,5 +35,5 @@ def of_stream(name: str, stream: IO[bytes]) -> Diagnosis:
 
 def _judged(pieces: Iterable[files.Opened], reading: evidence.Reading) -> Diagnosis:
     seen = list(evidence.observations(pieces, reading))
-    answer = diagnosis.diagnose(seen, recognised_log=reading.dated_lines > 0)
+    answer = diagnosis.diagnose(seen, recognised_log=reading.dated_lines * 3 > reading.lines_read)
     return Diagnosis(answer=answer, reading=reading)

@@ -99,16 +99,20 @@ def _counters(where: str, rows: list[Observation]) -> Iterator[Conclusion]:
 def _rates(scene: Scene) -> Iterator[Conclusion]:
     """A port below its siblings, or below the speed of its own network device, is too slow."""
     rates = [each for each in scene.of("port", "rate") if not math.isnan(each.value)]
+    layers = {(each.device, each.fields.get("port")): each.word for each in scene.of("port", "link_layer")}
     up = [each for each in rates if not _is_down(scene, each)]
-    best = max((each.value for each in up), default=0.0)
     speeds = scene.of("netdev", "speed")
     promised = {each.fields.get("pci", ""): each.value / 1000 for each in speeds if each.fields.get("pci")}
-    usual = Counter(each.value for each in up).most_common(1)
+    usual: dict[str, float] = {}
+    for layer in set(layers.values()) | {""}:
+        alike = Counter(each.value for each in up if _layer(layers, each) == layer).most_common(1)
+        if alike and alike[0][1] > 1:
+            usual[layer] = alike[0][0]
     slow = [
         each
         for each in up
         if each.value < promised.get(each.fields.get("pci", ""), 0.0)
-        or (usual and usual[0][1] > 1 and each.value < min(best, usual[0][0]))
+        or each.value < usual.get(_layer(layers, each), 0.0)
         or re.search(r"\b[12]X\b", each.word)
     ]
     if slow:
@@ -117,6 +121,11 @@ def _rates(scene: Scene) -> Iterator[Conclusion]:
             where=", ".join(dict.fromkeys(each.device for each in slow)),
             note="all ports alike: look at the switch's settings before the cables" if len(slow) == len(up) else "",
         )  # fmt: skip
+
+
+def _layer(layers: dict[tuple[str, str | None], str], port: Observation) -> str:
+    """Return the link layer of a port: a management port on Ethernet is no sibling of the fabric's."""
+    return layers.get((port.device, port.fields.get("port")), "")
 
 
 def _is_down(scene: Scene, rate: Observation) -> bool:
@@ -157,7 +166,7 @@ def _netdevs(scene: Scene) -> Iterator[Conclusion]:
         if "LOOPBACK" in flags or where.startswith(("lo", "docker", "veth", "virbr", "cni", "br-")):
             continue
         down = [each for each in _named(rows, "operstate", "link_detected") if each.word.lower() in {"down", "no", "lowerlayerdown"}]
-        wanted = not flags or "UP" in flags.split(",") or "SLAVE" in flags or "NO-CARRIER" in flags
+        wanted = not re.search("[A-Z]{2}", flags) or "UP" in flags.split(",") or "SLAVE" in flags or "NO-CARRIER" in flags
         if down and wanted:
             infiniband = re.match(r"ib|mlx", rows[0].device)
             yield Conclusion(

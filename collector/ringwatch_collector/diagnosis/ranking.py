@@ -13,7 +13,7 @@ from ringwatch_knowledge.observation import Observation
 _WEAK: Final = 85
 # Kinds of reading that say "all is well" when nothing in them is wrong.
 _TELLING: Final = frozenset(
-    {"gpu", "port", "nvlink", "netdev", "nic", "profile", "negotiate", "step", "ras", "metric", "pcie", "busbw", "topology", "k8s", "rank"}
+    {"gpu", "port", "nvlink", "netdev", "nic", "profile", "negotiate", "step", "ras", "metric", "pcie", "busbw", "topology", "k8s", "rank", "familiar"}
 )
 
 

@@ -132,11 +132,20 @@ def _temperature(where: str, rows: list[Observation]) -> Iterator[Conclusion]:
 
 
 def _power(where: str, rows: list[Observation]) -> Iterator[Conclusion]:
+    capped = _named(rows, "reason_sw_power_cap")
     limit, default = _value(rows, "power_limit_watts"), _value(rows, "power_default_watts")
     # Vendors' tools set limits on purpose within a few watts; a tenth is no rounding.
     if limit < default * 0.9:
         seen = quoted([each for each in rows if each.name in {"power_limit_watts", "power_default_watts"}])
-        yield Conclusion(fault_class="power.cap", evidence=seen, where=where, action="fix_config")
+        # A lower limit alone is somebody's wish; it is trouble when it is what holds the clocks down.
+        if capped is not None and on(capped):
+            yield Conclusion(
+                fault_class="power.cap", evidence=(*seen, capped), where=where, action="fix_config"
+            )
+        else:
+            yield Conclusion(
+                fault_class=BENIGN, evidence=seen, where=where, note="the limit was set below the board's own"
+            )
 
 
 def _state(where: str, rows: list[Observation]) -> Iterator[Conclusion]:
