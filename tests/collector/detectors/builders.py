@@ -293,15 +293,16 @@ EMPTY = Table((), (), {})
 def flows(
     job_name: str, ring: Sequence[int], delivery: Sequence[float], now_s: float = NOW, **changed: Any
 ) -> FlowView:
-    """Return the flows of a ring over nodes: each node sends to the next."""
+    """Return the flows of a ring over nodes: each node sends to the next; one with bytes left is busy."""
     count = len(ring)
+    left = np.asarray(changed.get("unsent_bytes", np.zeros(count))) > 0
     plain: dict[str, Any] = {
         "node_of": np.asarray(ring),
         "peer_of": np.roll(np.asarray(ring), -1),
         "job": [job_name] * count,
         "received_s": np.full(count, now_s - 0.4),
         "delivery_bits_per_s": np.asarray(delivery, np.float32),
-        "busy_share": np.full(count, 0.4, np.float32),
+        "busy_share": np.where(left, 0.9, 0.4).astype(np.float32),
         "unsent_bytes": np.zeros(count, np.float32),
         "rtt_s": np.full(count, 1e-4, np.float32),
         "retransmits_per_s": np.zeros(count, np.float32),

@@ -108,6 +108,16 @@ def test_a_slow_sender_that_delays_acknowledgements_is_told_from_who_sends_to_it
     assert by_nothing.culprit.kind == "none"
 
 
+def test_a_flow_that_rests_while_transfers_go_on_holds_nothing_up() -> None:
+    """After pauses a flow starts slowly, with few bytes left over: its low rate is no slow link."""
+    view = job(JobSpec(transfer=all_from(120, 8.0)))
+    resting = np.array([0.4, 0.5, 0.4, 0.4], np.float32)
+    (finding,) = look(
+        fleet(view, flows=flows("llm", range(4), slow_at(1), unsent_bytes=unsent(1), busy_share=resting))
+    )
+    assert finding.culprit.kind == "none"
+
+
 def test_without_flows_nobody_is_blamed() -> None:
     """With RDMA there may be no flow: that it is slow is said, where is not."""
     (finding,) = look(fleet(job(JobSpec(transfer=all_from(120, 5.0)))))
