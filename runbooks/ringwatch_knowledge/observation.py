@@ -1,4 +1,4 @@
-"""The record that readers of evidence hand to those who judge it. Says what stands where, never what it means."""
+"""What readers of evidence hand to those who judge it: what stands where, never what it means."""
 
 from __future__ import annotations
 

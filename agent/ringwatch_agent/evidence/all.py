@@ -19,7 +19,7 @@ from ringwatch_agent.evidence.job_text import (
 )
 from ringwatch_agent.evidence.lspci import LspciReader
 from ringwatch_agent.evidence.prometheus import PrometheusReader
-from ringwatch_agent.evidence.signs import SignReader
+from ringwatch_agent.evidence.signs import ANCHORS, SignReader
 from ringwatch_agent.evidence.smi_text import NvlinkReader, SmiQueryReader, SmiTableReader, TopologyReader
 from ringwatch_agent.evidence.smi_xml import SmiXmlReader
 from ringwatch_agent.evidence.traces import HorovodTimelineReader, ProfilerReader, RasJsonReader
@@ -42,6 +42,10 @@ LINE_READERS: Final[tuple[Callable[[], LineReader], ...]] = (
     RasReader,
     FamiliarReader,
 )
+
+# What is read of a log too long to be a tool's output, and what a line must hold for any of them.
+STREAM_READERS: Final[tuple[Callable[[], LineReader], ...]] = (SignReader, StepTimeReader)
+STREAM_ANCHORS: Final = ANCHORS | {"Data ", "data_time", "Data_"}
 
 DOCUMENT_READERS: Final[tuple[DocumentReader, ...]] = (
     FlightRecorderReader(),

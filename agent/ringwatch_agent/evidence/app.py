@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from typing import Final
 
-from ringwatch_agent.evidence import text
-from ringwatch_agent.evidence.base import Line
-from ringwatch_agent.evidence.all import DOCUMENT_READERS, LINE_READERS
+from ringwatch_agent.evidence import stamps, text
+from ringwatch_agent.evidence.all import (
+    DOCUMENT_READERS,
+    LINE_READERS,
+    STREAM_ANCHORS,
+    STREAM_READERS,
+)
+from ringwatch_agent.evidence.base import Line, LineReader
 from ringwatch_agent.evidence.files import Opened
+from ringwatch_agent.evidence.sieve import Sieve
 from ringwatch_knowledge.observation import Observation
 from ringwatch_proto.errors import EvidenceError
+
+# Up to this many chunks a text may be the output of a tool and is read by every reader; more is a log.
+SMALL_CHUNKS: Final = 4
 
 
 @dataclass(slots=True)
@@ -23,7 +33,8 @@ class Reading:
     refused: list[str] = field(default_factory=list)
     bytes_read: int = 0
     lines_read: int = 0
-    dated_lines: int = 0
+    logs: int = 0
+    progress: Callable[[int], None] | None = None
 
     def refuse(self, why: str) -> None:
         """Note that a piece of evidence was not read."""
@@ -64,31 +75,62 @@ def _is_binary(head: bytes) -> bool:
     """Say whether these bytes are no text: control characters that no log has."""
     sample = head[:8192]
     odd = sum(byte < 9 or 13 < byte < 27 or 27 < byte < 32 for byte in sample)
-    return len(sample) > 0 and odd > len(sample) // 10
+    broken = sample.decode("utf-8", "replace").count("\ufffd")
+    return odd * 20 > len(sample) or broken * 5 > len(sample)
 
 
 def _counted(piece: Opened, reading: Reading) -> Iterator[bytes]:
     for chunk in piece.chunks:
         reading.bytes_read += len(chunk)
+        if reading.progress is not None:
+            reading.progress(reading.bytes_read)
         yield chunk
 
 
 _SYSFS_FILE: Final = re.compile(r"[\w-]+/(?:ports/\d+/(?:(?:hw_)?counters/)?|net/)\w+$")
 
 
-def _of_tree(name: str, lines: Iterator[Line]) -> Iterator[Line]:
+def _of_tree(name: str, lines: Iterable[Line]) -> Iterator[Line]:
     """Put the path before the value where a file is one value of a sysfs tree."""
     found = _SYSFS_FILE.search(name)
     for line in lines:
         yield replace(line, text=f"{found[0]}:{line.text}", raw=f"{name}:{line.raw}") if found else line
 
 
+def _is_log(head: bytes) -> bool:
+    """Say whether at least a third of the first lines carry a time."""
+    rows = [row for row in head.decode("utf-8", "replace").splitlines()[:100] if row.strip()]
+    return bool(rows) and 3 * sum(stamps.read(row).at_s is not None for row in rows) >= len(rows)
+
+
 def _lines(piece: Opened, encoding: str, reading: Reading) -> Iterator[Observation]:
-    readers = [make() for make in LINE_READERS]
-    for line in _of_tree(piece.name, text.lines(piece.name, _counted(piece, reading), encoding)):
+    reading.logs += _is_log(piece.head)
+    chunks = _counted(piece, reading)
+    if encoding != "utf-8":
+        yield from _by_all(piece.name, text.lines(piece.name, chunks, encoding), LINE_READERS, reading)
+        return
+    first = list(islice(chunks, SMALL_CHUNKS))
+    rest = next(chunks, b"")
+    if not rest:
+        yield from _by_all(piece.name, text.lines(piece.name, first, encoding), LINE_READERS, reading)
+        return
+    counted = [0]
+    sifted = Sieve(STREAM_ANCHORS).lines(chain(first, [rest], chunks), counted)
+    lines = (text.clean(piece.name, number, raw.decode("utf-8", "replace")) for number, raw in sifted)
+    yield from _by_all(piece.name, lines, STREAM_READERS, reading)
+    reading.lines_read += counted[0]
+
+
+def _by_all(
+    name: str,
+    lines: Iterable[Line],
+    makers: Iterable[Callable[[], LineReader]],
+    reading: Reading,
+) -> Iterator[Observation]:
+    readers = [make() for make in makers]
+    for line in _of_tree(name, lines):
         reading.lines_read += 1
-        reading.dated_lines += line.at_s is not None
         for reader in readers:
             for seen in reader.read(line):
-                reading.note(piece.name, seen.name if seen.kind == "familiar" else reader.kind)
+                reading.note(name, seen.name if seen.kind == "familiar" else reader.kind)
                 yield seen

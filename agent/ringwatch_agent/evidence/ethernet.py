@@ -14,7 +14,9 @@ from ringwatch_proto.errors import EvidenceError
 _SETTINGS: Final = re.compile(r"^Settings for (?P<device>\S+):")
 _SETTING: Final = re.compile(r"^\s+(?P<key>Speed|Link detected|Duplex): (?P<value>\S+)")
 _STATISTIC: Final = re.compile(r"^\s+(?P<key>\[?\w+(?:\[\w+\])?[\w.]*\]?): (?P<value>\d+)\s*$")
-_IP_LINK: Final = re.compile(r"^\d+: (?P<device>[\w.@-]+): <(?P<flags>[A-Z_,-]+)> mtu (?P<mtu>\d+).*?state (?P<state>\w+)")
+_IP_LINK: Final = re.compile(
+    r"^\d+: (?P<device>[\w.@-]+): <(?P<flags>[A-Z_,-]+)> mtu (?P<mtu>\d+).*?state (?P<state>\w+)"
+)
 _NUMBERS: Final = re.compile(r"^\s+(?P<numbers>\d+(?:\s+\d+){4,7})\s*$")
 
 
@@ -45,7 +47,13 @@ class EthernetReader:
             return
         found = _SETTING.match(line.text)
         if found and self._device:
-            yield observed(line, "netdev", found["key"].lower().replace(" ", "_"), word=found["value"], device=self._device)
+            yield observed(
+                line,
+                "netdev",
+                found["key"].lower().replace(" ", "_"),
+                word=found["value"],
+                device=self._device,
+            )
             return
         found = _STATISTIC.match(line.text) if self._in_statistics else None
         if found:
@@ -73,7 +81,7 @@ class IpJsonReader:
             yield from _of_link(file, rows, link, speeds)
 
 
-def _links(node: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
+def _links(node: object, depth: int = 0) -> Iterator[dict[str, Any]]:
     if isinstance(node, dict):
         if isinstance(node.get("ifname"), str):
             yield node
@@ -84,7 +92,7 @@ def _links(node: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
             yield from _links(each, depth + 1)
 
 
-def _of_link(file: str, rows: list[str], link: dict[str, Any], speeds: Any) -> Iterator[Observation]:
+def _of_link(file: str, rows: list[str], link: dict[str, Any], speeds: object) -> Iterator[Observation]:
     name = link["ifname"]
     start = next((at for at, row in enumerate(rows) if f'"ifname": "{name}"' in row), 0)
     for key in ("operstate", "mtu", "flags"):

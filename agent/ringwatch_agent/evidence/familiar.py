@@ -1,4 +1,4 @@
-"""Names the kinds of evidence that hold nothing to judge by themselves, so that a diagnosis can say what it was given."""
+"""Names kinds of evidence that hold nothing to judge by themselves, to say what was given."""
 
 from __future__ import annotations
 

@@ -38,7 +38,9 @@ class Opened:
         for chunk in self.chunks:
             size += len(chunk)
             if size > LARGEST_DOCUMENT_BYTES:
-                raise EvidenceError(f"{self.name}: a document of more than {LARGEST_DOCUMENT_BYTES >> 20} MiB")
+                raise EvidenceError(
+                    f"{self.name}: a document of more than {LARGEST_DOCUMENT_BYTES >> 20} MiB"
+                )
             parts.append(chunk)
         return b"".join(parts)
 
@@ -65,7 +67,9 @@ def _inflated(name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
                 raise EvidenceError(f"{name}: broken gzip: {error}") from error
             given += len(out)
             if given > _RATIO_FREE_BYTES and given > taken * _LARGEST_RATIO:
-                raise EvidenceError(f"{name}: gzip that grows {given // max(taken, 1)}-fold: refused as a bomb")
+                raise EvidenceError(
+                    f"{name}: gzip that grows {given // max(taken, 1)}-fold: refused as a bomb"
+                )
             if out:
                 yield out
             data = engine.unconsumed_tail

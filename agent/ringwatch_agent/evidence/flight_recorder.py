@@ -1,4 +1,4 @@
-"""Reads the dumps of PyTorch's flight recorder: pickles of plain data, opened without the power to run code."""
+"""Reads dumps of PyTorch's flight recorder: pickles, opened without the power to run code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Plain(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> NoReturn:
         raise EvidenceError(f"the pickle asks for {module}.{name}: refused, a dump holds plain data only")
 
-    def persistent_load(self, pid: Any) -> NoReturn:
+    def persistent_load(self, pid: object) -> NoReturn:
         raise EvidenceError(f"the pickle asks for outside object {pid!r}: refused")
 
 
@@ -88,7 +88,7 @@ def _pending(file: str, rank: int, entry: dict[str, Any], dump: dict[str, Any]) 
     return Observation(
         kind="flight",
         name="pending",
-        text=f"rank {rank}: {entry.get('profiling_name')} seq {sequence} of group {group} is {entry.get('state')}",
+        text=f"rank {rank}: {entry.get('profiling_name')} seq {sequence} of {group} is {entry.get('state')}",
         file=file,
         line=0,
         value=float(sequence) if isinstance(sequence, int) else float("nan"),
@@ -100,7 +100,11 @@ def _pending(file: str, rank: int, entry: dict[str, Any], dump: dict[str, Any]) 
             "p2p": "yes" if entry.get("is_p2p") else "",
             "state": str(entry.get("state")),
             "sizes": str(entry.get("input_sizes")),
-            "enqueued": str(of_group.get("last_enqueued_collective", "")) if isinstance(of_group, dict) else "",
-            "completed": str(of_group.get("last_completed_collective", "")) if isinstance(of_group, dict) else "",
+            "enqueued": str(of_group.get("last_enqueued_collective", ""))
+            if isinstance(of_group, dict)
+            else "",
+            "completed": str(of_group.get("last_completed_collective", ""))
+            if isinstance(of_group, dict)
+            else "",
         },
     )

@@ -18,7 +18,10 @@ _PATHS: Final[tuple[tuple[str, str], ...]] = (
     (r"reasons?/(?:.*_)?sw_thermal_slowdown$", "reason_sw_thermal"),
     (r"reasons?/(?:.*_)?hw_power_brake(?:_slowdown)?$", "reason_power_brake"),
     (r"reasons?/(?:.*_)?hw_slowdown$", "reason_hw_slowdown"),
-    (r"volatile/(?:.*/)?(?:sram_|dram_)?(?:uncorrectable(?:_parity|_sec-ded)?|uncorrected)$", "ecc_unc_volatile"),
+    (
+        r"volatile/(?:.*/)?(?:sram_|dram_)?(?:uncorrectable(?:_parity|_sec-ded)?|uncorrected)$",
+        "ecc_unc_volatile",
+    ),
     (r"volatile/.*double_bit/(?:total|device_memory)$", "ecc_unc_volatile"),
     (r"aggregate/(?:.*/)?(?:sram_|dram_)?(?:uncorrectable(?:_parity|_sec-ded)?)$", "ecc_unc_aggregate"),
     (r"volatile/(?:.*/)?(?:sram_|dram_)?correctable$", "ecc_corr_volatile"),

@@ -14,10 +14,12 @@ from ringwatch_proto.errors import EvidenceError
 _CA: Final = re.compile(r"^\s*CA '(?P<ca>[^']+)'|^Infiniband device '(?P<device>[^']+)' port (?P<port>\d+)")
 _PORT: Final = re.compile(r"^\s*Port (?P<port>\d+):\s*$")
 _STATE: Final = re.compile(
-    r"^\s*(?P<key>State|Physical state|phys state|state|Rate|rate|Link layer|link_layer|CA type)\s*:\s*(?P<value>\S.*?)\s*$"
+    r"^\s*(?P<key>State|Physical state|phys state|state|Rate|rate|Link layer|link_layer|CA type)"
+    r"\s*:\s*(?P<value>\S.*?)\s*$"
 )
 _SYSFS: Final = re.compile(
-    r"(?P<device>[\w-]+)/ports/(?P<port>\d+)/(?:(?:hw_)?counters/)?(?P<key>\w+)[\"']?\s*[:= ]\s*[\"']?(?P<value>[^\"'\\\n]+)"
+    r"(?P<device>[\w-]+)/ports/(?P<port>\d+)/(?:(?:hw_)?counters/)?(?P<key>\w+)"
+    r"[\"']?\s*[:= ]\s*[\"']?(?P<value>[^\"'\\\n]+)"
 )
 _PERF: Final = re.compile(r"^(?P<key>[A-Z][A-Za-z]+(?:\.\w+)?):\.{3,}(?P<value>-?\d+)\s*$")
 # perfquery's names -> those of sysfs.
@@ -31,7 +33,12 @@ PERFQUERY: Final[dict[str, str]] = {
     "LocalLinkIntegrityErrors": "local_link_integrity_errors",
     "ExcessiveBufferOverrunErrors": "excessive_buffer_overrun_errors",
 }
-_STATES: Final = {"state": "state", "physical state": "phys_state", "phys state": "phys_state", "rate": "rate"}
+_STATES: Final = {
+    "state": "state",
+    "physical state": "phys_state",
+    "phys state": "phys_state",
+    "rate": "rate",
+}
 
 
 class PortReader:
@@ -60,7 +67,9 @@ class PortReader:
         found = _STATE.match(line.text)
         if found and self._is_port_line(found["key"], found["value"]):
             key = found["key"].lower()
-            yield port_reading(line, self._device, self._port, _STATES.get(key, key.replace(" ", "_")), found["value"])
+            yield port_reading(
+                line, self._device, self._port, _STATES.get(key, key.replace(" ", "_")), found["value"]
+            )
             return
         found = _PERF.match(line.text)
         if found:
@@ -78,9 +87,7 @@ def port_reading(line: Line, device: str, port: str, key: str, value: str) -> Ob
     word = value.strip().removesuffix("\\n").strip()
     head = word.split(" ")[0]
     number = float(head) if re.fullmatch(r"-?\d+(?:\.\d+)?", head) else float("nan")
-    return observed(
-        line, "port", key, value=number, word=word, device=device, fields={"port": port}
-    )
+    return observed(line, "port", key, value=number, word=word, device=device, fields={"port": port})
 
 
 class SysfsJsonReader:

@@ -1,4 +1,4 @@
-"""Reads what jobs and schedulers print in shapes of their own: step times, bus bandwidth, capacity, summaries."""
+"""Reads what jobs and schedulers print: step times, bus bandwidth, capacity, summaries."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from ringwatch_agent.evidence.base import Line, observed
 from ringwatch_knowledge.observation import Observation
 
 _STEP: Final = re.compile(
-    r"\b(?:[Bb]atch[_ ]?)?[Tt]ime:?\s+(?P<step>\d+(?:\.\d+)?)s?(?:\s+\([\d.]+\))?.{0,40}?\b[Dd]ata(?:[_ ]?[Tt]ime)?:?\s+(?P<data>\d+(?:\.\d+)?)"
+    r"\b(?:[Bb]atch[_ ]?)?[Tt]ime:?\s+(?P<step>\d+(?:\.\d+)?)s?(?:\s+\([\d.]+\))?.{0,40}?"
+    r"\b[Dd]ata(?:[_ ]?[Tt]ime)?:?\s+(?P<data>\d+(?:\.\d+)?)"
 )
 _DATA_FIRST: Final = re.compile(
-    r"\b[Dd]ata(?:[_ ]?[Tt]ime)?\s*[:=]?\s+(?P<data>\d+(?:\.\d+)?)s?.{0,60}?\b(?:[Bb]atch|[Ss]tep|[Ii]ter)?[_ ]?[Tt]ime\s*[:=]?\s+(?P<step>\d+(?:\.\d+)?)"
+    r"\b[Dd]ata(?:[_ ]?[Tt]ime)?\s*[:=]?\s+(?P<data>\d+(?:\.\d+)?)s?.{0,60}?"
+    r"\b(?:[Bb]atch|[Ss]tep|[Ii]ter)?[_ ]?[Tt]ime\s*[:=]?\s+(?P<step>\d+(?:\.\d+)?)"
 )
 
 
@@ -72,7 +74,9 @@ class KubernetesReader:
         """Yield capacity or allocatable GPUs of a node."""
         pairs = list(_CAPACITY.finditer(line.text))
         for found in pairs:
-            yield observed(line, "k8s", found["what"].lower(), value=float(found["count"]), device=found["resource"])
+            yield observed(
+                line, "k8s", found["what"].lower(), value=float(found["count"]), device=found["resource"]
+            )
         if pairs:
             return
         heading = _HEADING.match(line.text)
@@ -90,7 +94,9 @@ class KubernetesReader:
             )
 
 
-_BAR: Final = re.compile(r"^\s*(?P<what>(?:CPU|GPU) (?:utilization|memory usage))\s+\[[|\s]*(?P<percent>\d+)%\]")
+_BAR: Final = re.compile(
+    r"^\s*(?P<what>(?:CPU|GPU) (?:utilization|memory usage))\s+\[[|\s]*(?P<percent>\d+)%\]"
+)
 
 
 class JobstatsReader:
@@ -108,8 +114,13 @@ class JobstatsReader:
 
 
 _RAS_GROUP: Final = re.compile(r"^\s+\d+(?:\s+\d+){5}\s+(?P<status>[A-Z]+)\s+(?P<errors>[A-Z]+)\s*$")
-_RAS_RANK: Final = re.compile(r"^\s+Rank (?P<rank>\d+) -- GPU (?P<gpu>\d+) managed by process (?P<pid>\d+) on node (?P<node>\S+)")
-_RAS_MISSING: Final = re.compile(r"Missing communicator data from (?P<count>\d+) rank|(?:ranks?|processes?) .*(?:unresponsive|DEAD|UNREACHABLE)")
+_RAS_RANK: Final = re.compile(
+    r"^\s+Rank (?P<rank>\d+) -- GPU (?P<gpu>\d+) managed by process (?P<pid>\d+) on node (?P<node>\S+)"
+)
+_RAS_MISSING: Final = re.compile(
+    r"Missing communicator data from (?P<count>\d+) rank|"
+    r"(?:ranks?|processes?) .*(?:unresponsive|DEAD|UNREACHABLE)"
+)
 _RAS_LAG: Final = re.compile(r"Rank(?:s)? (?P<rank>\d+).*(?:has|have) launched up to operation (?P<op>\d+)")
 
 
@@ -126,7 +137,14 @@ class RasReader:
             return
         found = _RAS_RANK.match(line.text)
         if found:
-            yield observed(line, "ras", "missing", rank=int(found["rank"]), device=f"GPU {found['gpu']}", fields={"node": found["node"]})
+            yield observed(
+                line,
+                "ras",
+                "missing",
+                rank=int(found["rank"]),
+                device=f"GPU {found['gpu']}",
+                fields={"node": found["node"]},
+            )
             return
         found = _RAS_LAG.search(line.text)
         if found:

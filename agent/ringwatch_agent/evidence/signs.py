@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ringwatch_agent.evidence.base import Line, observed
+from ringwatch_agent.evidence.sieve import TextSieve
 from ringwatch_knowledge import kernel_log, line_signs
 from ringwatch_knowledge.observation import Observation
 
@@ -21,6 +22,10 @@ _PCI: Final = re.compile(r"\b(?:[0-9a-fA-F]{4,8}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}
 _UUID: Final = re.compile(r"\bGPU-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _PORT: Final = re.compile(r"\b(?:mlx[45]_\d+|ib\d+|ibp\w+|rocep\w+|bond\d+|eth\d+|en[ospx]\w+)\b")
 _RANK: Final = re.compile(r"\[(?:PG[^\]]*)?[Rr]ank (?P<rank>\d+)\]|\bRank (?P<word>\d+)\b")
+
+
+# A line that holds none of these is no sign.
+ANCHORS: Final = frozenset({"Xid", "XID", "xid", *line_signs.anchors()})
 
 
 def device_of(text: str) -> str:
@@ -45,10 +50,14 @@ class SignReader:
     """Reads Xid and SXid lines and every sign of the catalogue."""
 
     kind = "logs"
-    anchors: Final = ("Xid", "XID", "xid", *line_signs.anchors())
+
+    def __init__(self) -> None:
+        self._sieve = TextSieve(ANCHORS)
 
     def read(self, line: Line) -> Iterator[Observation]:
         """Yield each sign that the line shows."""
+        if not self._sieve.may(line.text):
+            return
         if "id" in line.text and ("Xid" in line.text or "xid" in line.text.lower()):
             yield from self._codes(line)
         for sign, fields in line_signs.match(line.text):

@@ -1,4 +1,4 @@
-"""Reads the text that nvidia-smi prints: -q, whole or a piece of it, the table, nvlink status and the topology."""
+"""Reads the text of nvidia-smi: -q or a piece of it, the table, nvlink status, topology."""
 
 from __future__ import annotations
 
@@ -43,9 +43,7 @@ class SmiQueryReader:
         name = gpu_names.of_path("/".join([*(each for _, each in self._headings), key]))
         if name:
             word = found["value"].strip()
-            yield observed(
-                line, "gpu", name, value=gpu_names.number(word), word=word, device=self._device
-            )
+            yield observed(line, "gpu", name, value=gpu_names.number(word), word=word, device=self._device)
 
 
 _ROW: Final = re.compile(
@@ -98,7 +96,9 @@ class SmiTableReader:
 
 
 _NVLINK_GPU: Final = re.compile(r"^GPU (?P<index>\d+): (?P<model>.+?) \(UUID: (?P<uuid>[^)]*)\)")
-_NVLINK: Final = re.compile(r"^\s+Link (?P<link>\d+): (?:(?P<speed>[\d.]+) GB/s|(?P<off><?inactive>?|\S.*inactive.*))", re.I)
+_NVLINK: Final = re.compile(
+    r"^\s+Link (?P<link>\d+): (?:(?P<speed>[\d.]+) GB/s|(?P<off><?inactive>?|\S.*inactive.*))", re.I
+)
 
 
 class NvlinkReader:
@@ -130,7 +130,9 @@ class NvlinkReader:
             )
 
 
-_TOPO_ROW: Final = re.compile(r"^(?P<gpu>GPU\d+)\s+(?P<cells>(?:(?:X|SYS|NODE|PHB|PXB|PIX|NV\d+|NVB)\s+)+)(?P<rest>.*)$")
+_TOPO_ROW: Final = re.compile(
+    r"^(?P<gpu>GPU\d+)\s+(?P<cells>(?:(?:X|SYS|NODE|PHB|PXB|PIX|NV\d+|NVB)\s+)+)(?P<rest>.*)$"
+)
 
 
 class TopologyReader:

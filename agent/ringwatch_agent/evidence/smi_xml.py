@@ -36,7 +36,7 @@ class SmiXmlReader:
             if leaf:
                 name = gpu_names.of_path("/".join([*path, leaf["tag"]]).lower())
                 if name:
-                    yield _reading(file, number, raw, name, leaf["value"].strip(), device)
+                    yield _reading(file, number, raw, name=name, word=leaf["value"].strip(), device=device)
                 continue
             closed = _CLOSE.search(raw)
             if closed:
@@ -51,7 +51,7 @@ class SmiXmlReader:
                     device = kernel_log.pci_address(opened["id"] or "") or opened["id"] or ""
 
 
-def _reading(file: str, number: int, raw: str, name: str, word: str, device: str) -> Observation:
+def _reading(file: str, number: int, raw: str, *, name: str, word: str, device: str) -> Observation:
     return Observation(
         kind="gpu",
         name=name,

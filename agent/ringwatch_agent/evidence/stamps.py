@@ -13,18 +13,21 @@ _MONTHS: Final = {
 }
 _MONTH: Final = "(?P<month>" + "|".join(_MONTHS) + ")"
 _ISO: Final = re.compile(
-    r"(?P<year>\d{4})[-/](?P<mon>\d\d)[-/](?P<day>\d\d)[T ](?P<h>\d\d):(?P<m>\d\d):(?P<s>\d\d)(?:[.,](?P<f>\d{1,9}))?"
-    r"(?P<zone>Z|[+-]\d\d:?\d\d)?"
+    r"(?P<year>\d{4})[-/](?P<mon>\d\d)[-/](?P<day>\d\d)[T ](?P<h>\d\d):(?P<m>\d\d):(?P<s>\d\d)"
+    r"(?:[.,](?P<f>\d{1,9}))?(?P<zone>Z|[+-]\d\d:?\d\d)?"
 )
 _CTIME: Final = re.compile(
-    rf"\b{_MONTH}\s+(?P<day>\d{{1,2}}) (?P<h>\d\d):(?P<m>\d\d):(?P<s>\d\d)(?:\.(?P<f>\d+))?(?: (?P<year>\d{{4}}))?"
+    rf"\b{_MONTH}\s+(?P<day>\d{{1,2}}) (?P<h>\d\d):(?P<m>\d\d):(?P<s>\d\d)"
+    r"(?:\.(?P<f>\d+))?(?: (?P<year>\d{4}))?"
 )
 _NAMED: Final = re.compile(
     rf"\b{_MONTH} (?P<day>\d{{1,2}}) (?P<year>\d{{4}}) (?P<h>\d\d):(?P<m>\d\d):(?P<s>\d\d)(?P<f>)"
 )
 _BOOT: Final = re.compile(r"^(?:.{0,60}kernel:\s*)?(?:<\d+>)?\[\s*(?P<s>\d{1,9}\.\d{3,6})\]")
 _KMSG: Final = re.compile(r"^\d{1,3},\d+,(?P<us>\d+),[-c]")
-_GLOG: Final = re.compile(r"\b[EWIF](?P<mon>\d)(?P<day>\d\d) (?P<h>\d\d):(?P<m>\d\d):(?P<s>\d\d)(?:\.(?P<f>\d+))?")
+_GLOG: Final = re.compile(
+    r"\b[EWIF](?P<mon>\d)(?P<day>\d\d) (?P<h>\d\d):(?P<m>\d\d):(?P<s>\d\d)(?:\.(?P<f>\d+))?"
+)
 _SYSLOG_HOST: Final = re.compile(rf"\b(?:{'|'.join(_MONTHS)})\s+\d{{1,2}} [\d:.]+ (?P<host>[\w.-]+) ")
 _NCCL_HOST: Final = re.compile(r"(?:^|\] |\s)(?P<host>[A-Za-z][\w.-]*):\w+(?::\w+)? \[\d+\] ")
 # Lines without a year are put into this one: only differences within a file are used.

@@ -1,4 +1,4 @@
-"""Turns bytes into clean lines: encodings, line ends, colours, launcher tags, journald JSON. Reads no meaning."""
+"""Turns bytes into clean lines: encodings, colours, launcher tags, journald JSON."""
 
 from __future__ import annotations
 

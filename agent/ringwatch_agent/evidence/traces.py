@@ -27,12 +27,8 @@ def _events(file: str, data: bytes) -> list[dict[str, Any]]:
     return [event for event in events if isinstance(event, dict)]
 
 
-def _torn(file: str, text: str) -> Any:
-    for row in text.splitlines():
-        if row.strip() in {"", "["}:
-            continue
-        break
-    events: list[Any] = []
+def _torn(file: str, text: str) -> list[object]:
+    events: list[object] = []
     for row in text.splitlines():
         try:
             events.append(json.loads(row.strip().rstrip(",")))
@@ -128,7 +124,14 @@ class RasJsonReader:
         rows = data.decode("utf-8", "replace").splitlines()
         for each in document.get("communicators", []):
             missing = each.get("missing_ranks_count", 0)
-            at = next((at for at, row in enumerate(rows, 1) if "missing_ranks_count" in row and str(missing) in row), 0)
+            at = next(
+                (
+                    at
+                    for at, row in enumerate(rows, 1)
+                    if "missing_ranks_count" in row and str(missing) in row
+                ),
+                0,
+            )
             present = {rank.get("rank") for rank in each.get("ranks", []) if isinstance(rank, dict)}
             absent = [rank for rank in range(int(each.get("size", 0))) if rank not in present]
             yield Observation(

@@ -1,1 +1,1 @@
-"""``ringwatch diagnose``: the agent's readers of evidence and the collector's judges, wired in one process."""
+"""``ringwatch diagnose``: the agent's readers and the collector's judges in one process."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -23,17 +24,19 @@ class Diagnosis:
 
 def of_paths(paths: Iterable[Path]) -> Diagnosis:
     """Read files and folders and judge what they tell together."""
-    reading = evidence.Reading()
-    return _judged(files.opened(paths, reading.refuse), reading)
+    return of_evidence(list(paths), None)
 
 
-def of_stream(name: str, stream: IO[bytes]) -> Diagnosis:
-    """Read a stream and judge what it tells."""
+def of_evidence(paths: Sequence[Path], stdin: IO[bytes] | None) -> Diagnosis:
+    """Read files, folders and a stream, if there is one, and judge what they tell together."""
     reading = evidence.Reading()
-    return _judged(files.stream(name, stream, reading.refuse), reading)
+    pieces = files.opened(paths, reading.refuse)
+    if stdin is not None:
+        pieces = chain(files.stream("-", stdin, reading.refuse), pieces)
+    return _judged(pieces, reading)
 
 
 def _judged(pieces: Iterable[files.Opened], reading: evidence.Reading) -> Diagnosis:
     seen = list(evidence.observations(pieces, reading))
-    answer = diagnosis.diagnose(seen, recognised_log=reading.dated_lines * 3 > reading.lines_read)
+    answer = diagnosis.diagnose(seen, recognised_log=reading.logs > 0)
     return Diagnosis(answer=answer, reading=reading)

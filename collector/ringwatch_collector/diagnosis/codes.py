@@ -18,8 +18,16 @@ _WORDS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"waiting for RPC response|GSP RPC|GSP task exception|GSP-CrashCat"), "firmware.gsp_failure"),
     (re.compile(r"\bUncontained\b"), "gpu_memory.uncorrectable_uncontained"),
     (re.compile(r"\bContained\b"), "gpu_memory.uncorrectable_contained"),
-    (re.compile(r"(?i)remapp?\w* .*fail|failed to (?:record|remap)|retirement.*fail"), "gpu_memory.remap_failed"),
-    (re.compile(r"Out Of Range Address|Illegal Address|Invalid Address|Misaligned Address|MMU Fault|FAULT_P[DT]E"), "application.illegal_address"),
+    (
+        re.compile(r"(?i)remapp?\w* .*fail|failed to (?:record|remap)|retirement.*fail"),
+        "gpu_memory.remap_failed",
+    ),
+    (
+        re.compile(
+            r"Out Of Range Address|Illegal Address|Invalid Address|Misaligned Address|MMU Fault|FAULT_P[DT]E"
+        ),
+        "application.illegal_address",
+    ),
     (re.compile(r"(?i)NVLink:? .*\bfatal error"), "nvlink.fatal"),
     (re.compile(r"(?i)NVLink.*\b(?:non-?fatal|recoverable|retrained|minor)\b"), "nvlink.nonfatal"),
     (re.compile(r"CTX SWITCH TIMEOUT"), "gpu.engine_hang"),

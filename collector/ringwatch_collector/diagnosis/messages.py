@@ -1,4 +1,4 @@
-"""Judges lines of known shape that stand for one fault each. Which of several explains most is for the ranking."""
+"""Judges lines of known shape that stand for one fault each."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _SILENCES: Final[dict[str, frozenset[str]]] = {
 # Judged together with others, elsewhere in this package.
 _ELSEWHERE: Final = frozenset({
     "fm_sxid", "eth_down", "nccl_ib_status", "nccl_ib_event", "watchdog", "hvd_missing", "barrier_missing",
-    "hung_task", "nfs_frames", "bbswitch_off", "py_exception", "elastic_failed", "mpi_signal", "aer_corrected",
-    "aer_uncorrected", "peermem_notice", "k8s_alloc", "nccl_sys", "soft_lockup",
+    "hung_task", "nfs_frames", "bbswitch_off", "py_exception", "elastic_failed", "mpi_signal",
+    "aer_corrected", "aer_uncorrected", "peermem_notice", "k8s_alloc", "nccl_sys", "soft_lockup",
 })  # fmt: skip
 
 

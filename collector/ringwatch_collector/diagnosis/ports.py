@@ -1,4 +1,4 @@
-"""Judges network ports: states, rates and counters of RDMA and Ethernet. Counters alone accuse only past a limit."""
+"""Judges network ports. Counters alone accuse only past a limit."""
 
 from __future__ import annotations
 
@@ -60,7 +60,14 @@ def _state(where: str, rows: list[Observation]) -> Iterator[Conclusion]:
     states = _named(rows, "state", "phys_state")
     words = [re.sub(r"^\d+:\s*", "", each.word).lower() for each in states]
     for at, word in enumerate(words):
-        if word in {"down", "polling", "sleep", "linkerrorrecovery", "portconfigurationtraining", "link down"}:
+        if word in {
+            "down",
+            "polling",
+            "sleep",
+            "linkerrorrecovery",
+            "portconfigurationtraining",
+            "link down",
+        }:
             disabled = "disabled" in words
             yield Conclusion(
                 fault_class="config.ib_port_setup" if disabled else "ib_link.down",
@@ -81,7 +88,10 @@ def _state(where: str, rows: list[Observation]) -> Iterator[Conclusion]:
 
 def _counters(where: str, rows: list[Observation]) -> Iterator[Conclusion]:
     downed = [each for each in _named(rows, "link_downed") if each.value > _LINK_DOWNED_TOTAL]
-    up = any("active" in each.word.lower() or "linkup" in each.word.lower() for each in _named(rows, "state", "phys_state"))
+    up = any(
+        "active" in each.word.lower() or "linkup" in each.word.lower()
+        for each in _named(rows, "state", "phys_state")
+    )
     if downed:
         yield Conclusion(
             fault_class="ib_link.flapping", evidence=quoted(downed), where=where,
@@ -119,7 +129,7 @@ def _rates(scene: Scene) -> Iterator[Conclusion]:
         yield Conclusion(
             fault_class="ib_link.rate_low", evidence=quoted(slow, 12),
             where=", ".join(dict.fromkeys(each.device for each in slow)),
-            note="all ports alike: look at the switch's settings before the cables" if len(slow) == len(up) else "",
+            note="all ports alike: look at the switch before the cables" if len(slow) == len(up) else "",
         )  # fmt: skip
 
 
@@ -140,9 +150,13 @@ def _transport(scene: Scene) -> Iterator[Conclusion]:
     retries = [each for each in scene.of("port") if each.value >= _TRANSPORT.get(each.name, math.inf)]
     if not retries:
         return
-    lossless = [each for each in scene.of("nic") if re.match(r"[rt]x_prio[1-7]_(bytes|packets|pause)$", each.name)]
+    lossless = [
+        each for each in scene.of("nic") if re.match(r"[rt]x_prio[1-7]_(bytes|packets|pause)$", each.name)
+    ]
     unused = bool(lossless) and all(each.value == 0 for each in lossless)
-    pauses = [each for each in scene.of("nic") if re.match(r"[rt]x_prio\d_pause$", each.name) and each.value > 0]
+    pauses = [
+        each for each in scene.of("nic") if re.match(r"[rt]x_prio\d_pause$", each.name) and each.value > 0
+    ]
     busy = [each for each in scene.of("nic") if re.match(r"[rt]x_prio0_(bytes|packets)$", each.name)]
     if unused and not pauses:
         yield Conclusion(
@@ -165,8 +179,17 @@ def _netdevs(scene: Scene) -> Iterator[Conclusion]:
         flags = ",".join(each.word for each in _named(rows, "flags"))
         if "LOOPBACK" in flags or where.startswith(("lo", "docker", "veth", "virbr", "cni", "br-")):
             continue
-        down = [each for each in _named(rows, "operstate", "link_detected") if each.word.lower() in {"down", "no", "lowerlayerdown"}]
-        wanted = not re.search("[A-Z]{2}", flags) or "UP" in flags.split(",") or "SLAVE" in flags or "NO-CARRIER" in flags
+        down = [
+            each
+            for each in _named(rows, "operstate", "link_detected")
+            if each.word.lower() in {"down", "no", "lowerlayerdown"}
+        ]
+        wanted = (
+            not re.search("[A-Z]{2}", flags)
+            or "UP" in flags.split(",")
+            or "SLAVE" in flags
+            or "NO-CARRIER" in flags
+        )
         if down and wanted:
             infiniband = re.match(r"ib|mlx", rows[0].device)
             yield Conclusion(
@@ -257,7 +280,8 @@ def _completions(scene: Scene) -> Iterator[Conclusion]:
             by_fault["collective.peer_lost"].append(each)
     for fault, rows in by_fault.items():
         yield Conclusion(
-            fault_class=fault, evidence=quoted(rows), role=EFFECT if fault == "collective.peer_lost" else "root",
+            fault_class=fault, evidence=quoted(rows),
+            role=EFFECT if fault == "collective.peer_lost" else "root",
             where=", ".join(dict.fromkeys(each.fields.get("peer", "") for each in rows)).strip(", "),
             settle=("the port counters of both ends", "the log of the peer"),
         )  # fmt: skip
@@ -267,7 +291,11 @@ def _exported(scene: Scene) -> Iterator[Conclusion]:
     metrics = scene.of("metric")
     by_device = grouped(metrics)
     for where, rows in by_device.items():
-        downed = [each for each in rows if each.name == "node_infiniband_link_downed_total" and each.value > _LINK_DOWNED_TOTAL]
+        downed = [
+            each
+            for each in rows
+            if each.name == "node_infiniband_link_downed_total" and each.value > _LINK_DOWNED_TOTAL
+        ]
         state = [each for each in rows if each.name == "node_infiniband_state_id" and each.value not in {4.0}]
         if state:
             yield Conclusion(fault_class="ib_link.down", evidence=quoted(state), where=where)

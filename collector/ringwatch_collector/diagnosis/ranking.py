@@ -13,7 +13,24 @@ from ringwatch_knowledge.observation import Observation
 _WEAK: Final = 85
 # Kinds of reading that say "all is well" when nothing in them is wrong.
 _TELLING: Final = frozenset(
-    {"gpu", "port", "nvlink", "netdev", "nic", "profile", "negotiate", "step", "ras", "metric", "pcie", "busbw", "topology", "k8s", "rank", "familiar"}
+    {
+        "gpu",
+        "port",
+        "nvlink",
+        "netdev",
+        "nic",
+        "profile",
+        "negotiate",
+        "step",
+        "ras",
+        "metric",
+        "pcie",
+        "busbw",
+        "topology",
+        "k8s",
+        "rank",
+        "familiar",
+    }
 )
 
 
@@ -70,4 +87,3 @@ def _nothing_wrong(scene: Scene, benign: tuple[Conclusion, ...], recognised_log:
     if readings:
         return "healthy"
     return "benign" if recognised_log or scene.kinds() else "cannot_tell"
-

@@ -1,4 +1,4 @@
-"""Judges who waits for whom: watchdogs, stalls, flight recorders, timelines. Those who shout are mostly victims."""
+"""Judges who waits for whom. Those who shout are mostly victims."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ _WORK: Final = re.compile(
     r"WorkNCCL\((?:SeqNum=(?P<seq>\d+), )?OpType=(?P<op>\w+)(?:, NumelIn=(?P<numel>\d+))?"
 )
 _MISSING: Final = re.compile(
-    r"(?i)missing ranks?:?\s*\[?(?P<ranks>[\d, ]+)|ranks? (?P<others>[\d, ]+)(?: have| has)? (?:failed to|did not|not) (?:pass|reach|join)|"
+    r"(?i)missing ranks?:?\s*\[?(?P<ranks>[\d, ]+)|"
+    r"ranks? (?P<others>[\d, ]+)(?: have| has)? (?:failed to|did not|not) (?:pass|reach|join)|"
     r"\]?\s*rank (?P<one>\d+) (?:failed to pass|did not)"
 )
 
@@ -98,7 +99,7 @@ def _named_missing(scene: Scene) -> Iterator[Conclusion]:
 
 
 def _flight(scene: Scene) -> Iterator[Conclusion]:
-    """Who has launched nothing is stuck before the launch; who has launched and is behind is stuck on its GPU."""
+    """Who has launched nothing is stuck before it; who launched and is behind, on its GPU."""
     ranks = {each.rank: each for each in scene.of("flight", "rank")}
     pending = scene.of("flight", "pending")
     waiting = {each.rank for each in pending}
@@ -160,7 +161,9 @@ def _mismatched(pending: list[Observation]) -> list[Observation]:
 
 def _ras(scene: Scene) -> Iterator[Conclusion]:
     missing = scene.of("ras", "missing")
-    bad = [each for each in scene.of("ras", "group") if each.word not in {"OK"}] + scene.of("ras", "incomplete")
+    bad = [each for each in scene.of("ras", "group") if each.word not in {"OK"}] + scene.of(
+        "ras", "incomplete"
+    )
     if missing or bad:
         yield Conclusion(
             fault_class="collective.missing_rank", evidence=quoted(missing + bad), role=EFFECT,
@@ -206,6 +209,6 @@ def _late(scene: Scene) -> Iterator[Conclusion]:
         yield Conclusion(
             fault_class="collective.straggler", where=f"rank {rank}",
             evidence=quoted([each for each in lasts if each.rank == rank], 4), role="mixed",
-            note=f"last in {times} of {len(lasts)} negotiations, typically {own / 1000:.1f} ms after the first",
+            note=f"last in {times} of {len(lasts)} negotiations, {own / 1000:.1f} ms after the first",
             settle=("CPU, GPU clocks and input of that rank's host",),
         )  # fmt: skip

@@ -162,12 +162,16 @@ def _state(where: str, rows: list[Observation]) -> Iterator[Conclusion]:
     wanted = recovery is not None and recovery.word.lower() not in {"none", "n/a", ""}
     code = _named(rows, "recovery_action_code")
     if recovery is not None and wanted:
-        yield Conclusion(fault_class="gpu.recovery_action", evidence=(recovery,), where=where, action="reset_gpu")
+        yield Conclusion(
+            fault_class="gpu.recovery_action", evidence=(recovery,), where=where, action="reset_gpu"
+        )
     elif code is not None and code.value > 0:
         yield Conclusion(fault_class="gpu.recovery_action", evidence=(code,), where=where, action="reset_gpu")
     reset = _named(rows, "reset_required")
     if reset is not None and on(reset):
-        yield Conclusion(fault_class="gpu.recovery_action", evidence=(reset,), where=where, action="reset_gpu")
+        yield Conclusion(
+            fault_class="gpu.recovery_action", evidence=(reset,), where=where, action="reset_gpu"
+        )
 
 
 def _fabric(readings: list[Observation]) -> Iterator[Conclusion]:
@@ -235,7 +239,9 @@ def _nvlink(scene: Scene) -> Iterator[Conclusion]:
     for where, rows in grouped(scene.of("nvlink", "link")).items():
         dead = [each for each in rows if each.word == "inactive"]
         partly = 0 < len(dead) < len(rows)
-        board = any(word in models.get(rows[0].device, "") for word in ("SXM", "HGX", "NVL", "GB200", "GB300"))
+        board = any(
+            word in models.get(rows[0].device, "") for word in ("SXM", "HGX", "NVL", "GB200", "GB300")
+        )
         if partly or (dead and board):
             links = ", ".join(each.fields["link"] for each in dead)
             yield Conclusion(

@@ -35,7 +35,9 @@ def _logged_steps(scene: Scene) -> Iterator[Conclusion]:
     if len(steps) < 3:
         return
     data = [float(each.fields["data_s"]) for each in steps]
-    share = statistics.median(wait / each.value for wait, each in zip(data, steps, strict=True) if each.value > 0)
+    share = statistics.median(
+        wait / each.value for wait, each in zip(data, steps, strict=True) if each.value > 0
+    )
     if share > _BOUND_SHARE:
         worst = sorted(zip(data, steps, strict=True), key=lambda pair: -pair[0])[:5]
         yield Conclusion(
@@ -78,7 +80,9 @@ def _bandwidth(scene: Scene) -> Iterator[Conclusion]:
     best = max(each.value for each in rows)
     after = [each for each in rows if int(each.fields["bytes"]) >= int(rows[-1].fields["bytes"]) / 2]
     if best > 0 and statistics.median(each.value for each in after) < _COLLAPSE * best:
-        fallen = [each for each in rows if each.value < _COLLAPSE * best and rows.index(each) > len(rows) // 3]
+        fallen = [
+            each for each in rows if each.value < _COLLAPSE * best and rows.index(each) > len(rows) // 3
+        ]
         yield Conclusion(
             fault_class="collective.low_bandwidth", evidence=quoted(fallen), role=EFFECT, confidence=0.6,
             note=f"bus bandwidth falls from {best:g} to {after[-1].value:g} GB/s as messages grow",

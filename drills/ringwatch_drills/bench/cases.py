@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -18,10 +18,16 @@ from typing import Any, Final
 
 import yaml
 
-from ringwatch.diagnose import app
+from ringwatch_agent.evidence import app as evidence
+from ringwatch_agent.evidence import files
+from ringwatch_collector.diagnosis import app as diagnosis
 from ringwatch_collector.diagnosis.conclusion import Answer, Conclusion
 
-_NONE: Final = {"healthy": "none.healthy", "benign": "none.benign", "cannot_tell": "unknown.needs_more_evidence"}
+_NONE: Final = {
+    "healthy": "none.healthy",
+    "benign": "none.benign",
+    "cannot_tell": "unknown.needs_more_evidence",
+}
 # Lies beside the evidence and says what was injected: never shown to what is scored.
 _GROUND_TRUTH: Final = frozenset({"fault_injection.log"})
 QUESTIONS: Final = ("component", "fault", "action", "root_line", "root_or_effect")
@@ -76,12 +82,18 @@ def is_tuning(case: str) -> bool:
     return sha256(case.encode()).digest()[0] % 2 == 0
 
 
+def _answer(shown: Iterable[Path]) -> Answer:
+    reading = evidence.Reading()
+    seen = list(evidence.observations(files.opened(shown, reading.refuse), reading))
+    return diagnosis.diagnose(seen, recognised_log=reading.logs > 0)
+
+
 def score(folder: Path) -> Score:
     """Diagnose one case and compare."""
     case = yaml.safe_load((folder / "case.yaml").read_text(encoding="utf-8"))
     expected = case["expected"]
     shown = [folder / name for name in case["evidence"] if name not in _GROUND_TRUTH]
-    answer = app.of_paths(shown).answer
+    answer = _answer(shown)
     fault, action = told(answer)
     return Score(
         case=folder.name,
@@ -104,7 +116,10 @@ def score(folder: Path) -> Score:
 def summary(scores: Sequence[Score]) -> dict[str, float]:
     """Return the share of right answers to each question, and how many healthy cases were accused."""
     count = len(scores)
-    shares = {name: round(sum(each.right[name] for each in scores) / count, 3) if count else 0.0 for name in QUESTIONS}
+    shares = {
+        name: round(sum(each.right[name] for each in scores) / count, 3) if count else 0.0
+        for name in QUESTIONS
+    }
     return {
         "n": count,
         **shares,
@@ -128,14 +143,16 @@ def main(argv: Sequence[str]) -> int:
     for each in scores:
         wrong = [name for name, right in each.right.items() if not right]
         if wrong:
-            print(f"miss {each.case}: {', '.join(wrong)}; said {each.said}; wanted {each.wanted}")
+            sys.stdout.write(
+                f"miss {each.case}: {', '.join(wrong)}; said {each.said}; wanted {each.wanted}" + "\n"
+            )
     groups = {
         "established": [each for each in scores if each.established],
         "tuning": [each for each in scores if each.tuning],
         "held_out": [each for each in scores if not each.tuning],
         "all": scores,
     }
-    print(json.dumps({name: summary(rows) for name, rows in groups.items()}))
+    sys.stdout.write(json.dumps({name: summary(rows) for name, rows in groups.items()}) + "\n")
     return 0 if scores else 1
 
 

@@ -1,0 +1,95 @@
+"""Throws out, fast, the lines that cannot be a sign of anything. Lets through too many, never too few."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Final
+
+from ringwatch_agent.evidence.text import LONGEST_LINE
+
+_GRAM: Final = 4
+# Digits of numbers, hexadecimal ones too: taken out of lines and anchors alike, an anchor that stands in a
+# line still stands in what is left of it, and lines that differ in numbers only become one shape.
+_VARYING: Final = "0123456789abcdef"
+_VARYING_BYTES: Final = _VARYING.encode()
+_TABLE: Final = {ord(letter): None for letter in _VARYING}
+# A log has some hundred shapes of line once numbers are taken out; a set of them stays small.
+_MOST_SHAPES: Final = 100_000
+
+
+def _cover(anchors: Iterable[str]) -> tuple[str, ...]:
+    """Return few short strings such that each anchor holds one of them."""
+    left = {anchor.translate(_TABLE) for anchor in anchors}
+    short = {anchor for anchor in left if len(anchor) <= _GRAM}
+    left -= short
+    chosen = set(short)
+    while left := {anchor for anchor in left if not any(gram in anchor for gram in chosen)}:
+        counts = Counter(
+            gram
+            for anchor in left
+            for gram in {anchor[at : at + _GRAM] for at in range(len(anchor) - _GRAM + 1)}
+        )
+        chosen.add(max(counts, key=lambda gram: (counts[gram], gram)))
+    return tuple(sorted(chosen))
+
+
+def _grams(anchor: str) -> set[str]:
+    return {anchor[at : at + _GRAM] for at in range(len(anchor) - _GRAM + 1)}
+
+
+@cache
+def _cached_cover(anchors: frozenset[str]) -> tuple[str, ...]:
+    return _cover(anchors)
+
+
+class Sieve:
+    """Lets through lines that hold at least one of the anchors, and some others."""
+
+    def __init__(self, anchors: Iterable[str]) -> None:
+        self._tokens = tuple(token.encode() for token in _cached_cover(frozenset(anchors)))
+        self._anchors = tuple({anchor.encode().translate(None, _VARYING_BYTES) for anchor in anchors})
+        self._boring: set[bytes] = set()
+
+    def _may(self, shape: bytes) -> bool:
+        """Ask the few tokens first, the many anchors only of what they let through."""
+        return any(token in shape for token in self._tokens) and any(each in shape for each in self._anchors)
+
+    def lines(self, chunks: Iterable[bytes], counted: list[int]) -> Iterator[tuple[int, bytes]]:
+        """Yield number and bytes of each line that may matter; ``counted[0]`` ends as how many there were."""
+        rest = b""
+        for chunk in chunks:
+            block = rest + chunk
+            cut = block.rfind(b"\n") + 1
+            rest = block[cut:][:LONGEST_LINE]
+            yield from self._of_block(block[:cut], counted)
+        if rest:
+            yield from self._of_block(rest + b"\n", counted)
+
+    def _of_block(self, block: bytes, counted: list[int]) -> Iterator[tuple[int, bytes]]:
+        shapes = block.translate(None, _VARYING_BYTES).split(b"\n")
+        fresh = set(shapes) - self._boring
+        telling = {shape for shape in fresh if self._may(shape)}
+        if len(self._boring) > _MOST_SHAPES:
+            self._boring.clear()
+        self._boring |= fresh - telling
+        if telling:
+            for number, (shape, raw) in enumerate(
+                zip(shapes, block.split(b"\n"), strict=True), counted[0] + 1
+            ):
+                if shape in telling:
+                    yield number, raw
+        counted[0] += len(shapes) - 1
+
+
+class TextSieve:
+    """The same for single lines of text."""
+
+    def __init__(self, anchors: Iterable[str]) -> None:
+        self._tokens = _cached_cover(frozenset(anchors))
+
+    def may(self, text: str) -> bool:
+        """Say whether a line may hold an anchor."""
+        shape = text.translate(_TABLE)
+        return any(token in shape for token in self._tokens)
