@@ -11,7 +11,10 @@ from typing import Final
 BENCHES: Final[dict[str, tuple[str, str]]] = {
     "hook": ("ringwatch_drills.bench.hook:main", "step time of a real job with and without the hook"),
     "collector": ("ringwatch_drills.bench.collector:main", "ingest and detection under a simulated fleet"),
-    "cases": ("ringwatch_drills.bench.cases:main", "diagnose, scored on a folder of cases with known answers"),
+    "cases": (
+        "ringwatch_drills.bench.cases:main",
+        "diagnose, scored on a folder of cases with known answers",
+    ),
 }
 
 
