@@ -20,7 +20,13 @@ from ringwatch_agent.evidence.job_text import (
 from ringwatch_agent.evidence.lspci import LspciReader
 from ringwatch_agent.evidence.prometheus import PrometheusReader
 from ringwatch_agent.evidence.signs import ANCHORS, SignReader
-from ringwatch_agent.evidence.smi_text import NvlinkReader, SmiQueryReader, SmiTableReader, TopologyReader
+from ringwatch_agent.evidence.smi_text import (
+    NvlinkReader,
+    NvtopReader,
+    SmiQueryReader,
+    SmiTableReader,
+    TopologyReader,
+)
 from ringwatch_agent.evidence.smi_xml import SmiXmlReader
 from ringwatch_agent.evidence.traces import HorovodTimelineReader, ProfilerReader, RasJsonReader
 
@@ -31,6 +37,7 @@ LINE_READERS: Final[tuple[Callable[[], LineReader], ...]] = (
     SmiQueryReader,
     SmiTableReader,
     NvlinkReader,
+    NvtopReader,
     TopologyReader,
     LspciReader,
     PortReader,

@@ -15,7 +15,7 @@ from ringwatch_agent.evidence.all import (
     STREAM_ANCHORS,
     STREAM_READERS,
 )
-from ringwatch_agent.evidence.base import Line, LineReader
+from ringwatch_agent.evidence.base import DocumentReader, Line, LineReader
 from ringwatch_agent.evidence.files import Opened
 from ringwatch_agent.evidence.sieve import Sieve
 from ringwatch_knowledge.observation import Observation
@@ -60,7 +60,7 @@ def _read(piece: Opened, reading: Reading) -> Iterator[Observation]:
         if reader.recognises(piece.head):
             data = piece.whole()
             reading.bytes_read += len(data)
-            for seen in reader.read(piece.name, data):
+            for seen in _document(reader, piece.name, data):
                 reading.note(piece.name, reader.kind)
                 yield seen
             reading.note(piece.name, reader.kind)
@@ -69,6 +69,25 @@ def _read(piece: Opened, reading: Reading) -> Iterator[Observation]:
     if encoding == "utf-8" and _is_binary(piece.head):
         raise EvidenceError(f"{piece.name}: binary data of no known kind")
     yield from _lines(piece, encoding, reading)
+
+
+# What a reader of somebody else's document runs into when its values are not of the types they should be.
+_MALFORMED: Final = (
+    AttributeError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
+def _document(reader: DocumentReader, name: str, data: bytes) -> Iterator[Observation]:
+    try:
+        yield from reader.read(name, data)
+    except _MALFORMED as error:
+        raise EvidenceError(f"{name}: a malformed document of kind {reader.kind}: {error}") from error
 
 
 def _is_binary(head: bytes) -> bool:
@@ -87,7 +106,7 @@ def _counted(piece: Opened, reading: Reading) -> Iterator[bytes]:
         yield chunk
 
 
-_SYSFS_FILE: Final = re.compile(r"[\w-]+/(?:ports/\d+/(?:(?:hw_)?counters/)?|net/)\w+$")
+_SYSFS_FILE: Final = re.compile(r"[\w-]{1,64}/(?:ports/\d+/(?:(?:hw_)?counters/)?|net/)\w+$")
 
 
 def _of_tree(name: str, lines: Iterable[Line]) -> Iterator[Line]:

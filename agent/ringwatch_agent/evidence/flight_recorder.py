@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import pickletools
 import re
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn
@@ -14,7 +15,7 @@ from ringwatch_proto.errors import EvidenceError
 
 # A dump keeps a few thousand entries (TORCH_NCCL_TRACE_BUFFER_SIZE); more is not one.
 _MOST_ENTRIES: Final = 200_000
-_RANK_IN_NAME: Final = re.compile(r"(\d+)(?:\.\w+)?$")
+_RANK_IN_NAME: Final = re.compile(r"(?<!\d)(\d{1,7})(?:\.\w{1,16})?$")
 
 
 class _Plain(pickle.Unpickler):
@@ -27,10 +28,40 @@ class _Plain(pickle.Unpickler):
         raise EvidenceError(f"the pickle asks for outside object {pid!r}: refused")
 
 
+# The opcodes that plain data needs. None of them names, calls or builds an object.
+_ALLOWED: Final = frozenset({
+    "PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK", "NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT",
+    "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING",
+    "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES",
+    "SHORT_BINBYTES", "BINBYTES8", "EMPTY_LIST", "APPEND", "APPENDS", "LIST", "EMPTY_TUPLE", "TUPLE", "TUPLE1",
+    "TUPLE2", "TUPLE3", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE",
+    "GET", "BINGET", "LONG_BINGET",
+})  # fmt: skip
+_PUTS: Final = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
+
+
+def _check_opcodes(data: bytes) -> None:
+    """Raise EvidenceError for a pickle that does more than hold data.
+
+    A memo slot is a number in the pickle, and the unpickler makes room for it: slots beyond the count of
+    opcodes are what no pickler writes, and a few bytes that ask for gigabytes.
+    """
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(data), 1):
+        if opcode.name not in _ALLOWED:
+            raise EvidenceError(f"the pickle uses {opcode.name}: refused, a dump holds plain data only")
+        if opcode.name in _PUTS and not (isinstance(argument, int) and 0 <= argument <= count):
+            raise EvidenceError(f"the pickle asks for memo slot {argument}: refused")
+
+
+def _unpickled(data: bytes) -> object:
+    _check_opcodes(data)
+    return _Plain(io.BytesIO(data)).load()
+
+
 def load(file: str, data: bytes) -> dict[str, Any]:
     """Return the dump in ``data``; raise EvidenceError for anything but a map of plain data."""
     try:
-        dump = json.loads(data) if data[:1] == b"{" else _Plain(io.BytesIO(data)).load()
+        dump = json.loads(data) if data[:1] == b"{" else _unpickled(data)
     except EvidenceError as error:
         raise EvidenceError(f"{file}: {error}") from error
     # A torn or hostile pickle can fail in any of these ways.

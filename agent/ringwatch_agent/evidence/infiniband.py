@@ -18,7 +18,7 @@ _STATE: Final = re.compile(
     r"\s*:\s*(?P<value>\S.*?)\s*$"
 )
 _SYSFS: Final = re.compile(
-    r"(?P<device>[\w-]+)/ports/(?P<port>\d+)/(?:(?:hw_)?counters/)?(?P<key>\w+)"
+    r"(?P<device>[\w-]{1,64})/ports/(?P<port>\d+)/(?:(?:hw_)?counters/)?(?P<key>\w+)"
     r"[\"']?\s*[:= ]\s*[\"']?(?P<value>[^\"'\\\n]+)"
 )
 _PERF: Final = re.compile(r"^(?P<key>[A-Z][A-Za-z]+(?:\.\w+)?):\.{3,}(?P<value>-?\d+)\s*$")
@@ -117,7 +117,7 @@ class SysfsJsonReader:
 
 _NET_PATH: Final = re.compile(r"/(?P<pci>[0-9a-f]{4}:[0-9a-f:.]+)/net/(?P<device>[\w.-]+)/(?P<key>\w+)$")
 _IB_PATH: Final = re.compile(
-    r"(?:/(?P<pci>[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f.]+))?/infiniband/(?P<device>[\w-]+)/ports/(?P<port>\d+)/(?:(?:hw_)?counters/)?(?P<key>\w+)$"
+    r"(?:/(?P<pci>[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f.]+))?/infiniband/(?P<device>[\w-]{1,64})/ports/(?P<port>\d+)/(?:(?:hw_)?counters/)?(?P<key>\w+)$"
 )
 
 

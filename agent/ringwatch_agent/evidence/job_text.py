@@ -10,8 +10,8 @@ from ringwatch_agent.evidence.base import Line, observed
 from ringwatch_knowledge.observation import Observation
 
 _STEP: Final = re.compile(
-    r"\b(?:[Bb]atch[_ ]?)?[Tt]ime:?\s+(?P<step>\d+(?:\.\d+)?)s?(?:\s+\([\d.]+\))?.{0,40}?"
-    r"\b[Dd]ata(?:[_ ]?[Tt]ime)?:?\s+(?P<data>\d+(?:\.\d+)?)"
+    r"\b(?:[Bb]atch[_ ]?)?[Tt]ime:?\s+(?P<step>\d+(?:\.\d+)?)s?(?:\s+\([\d.]+\))?.{0,80}?"
+    r"\b[Dd]ata(?:[_ ]?(?:[Ll]oad(?:ing)?[_ ]?)?[Tt]ime)?:?\s+(?P<data>\d+(?:\.\d+)?)"
 )
 _DATA_FIRST: Final = re.compile(
     r"\b[Dd]ata(?:[_ ]?[Tt]ime)?\s*[:=]?\s+(?P<data>\d+(?:\.\d+)?)s?.{0,60}?"

@@ -10,7 +10,9 @@ from ringwatch_agent.evidence.base import Line, observed
 from ringwatch_knowledge import kernel_log
 from ringwatch_knowledge.observation import Observation
 
-_DEVICE: Final = re.compile(r"^(?P<pci>(?:[0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]) (?P<what>[A-Z].*)$")
+_DEVICE: Final = re.compile(
+    r"^(?P<pci>(?:[0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]) (?P<what>[A-Z0-9].*)$"
+)
 _LINK: Final = re.compile(
     r"Lnk(?P<which>Cap|Sta):.*?Speed (?P<speed>[\d.]+|unknown)(?:GT/s)?(?P<slow> \(downgraded\))?[^,]*,.*?"
     r"Width x(?P<width>\d+)(?P<narrow> \(downgraded\))?"

@@ -14,7 +14,7 @@ from ringwatch_knowledge.observation import Observation
 _SERIES: Final = re.compile(
     r"^(?P<name>[A-Za-z_:][\w:]*)(?:\{(?P<labels>.*)\})?\s+(?P<value>[+-]?(?:\d[\d.eE+-]*|Inf|NaN))(?:\s+\d+)?\s*$"
 )
-_LABEL: Final = re.compile(r'(?P<key>\w+)="(?P<value>(?:[^"\\]|\\.)*)"')
+_LABEL: Final = re.compile(r'\b(?P<key>\w{1,128})="(?P<value>(?:[^"\\]|\\.)*)"')
 
 
 class PrometheusReader:

@@ -24,6 +24,8 @@ _PORT: Final = re.compile(r"\b(?:mlx[45]_\d+|ib\d+|ibp\w+|rocep\w+|bond\d+|eth\d
 _RANK: Final = re.compile(r"\[(?:PG[^\]]*)?[Rr]ank (?P<rank>\d+)\]|\bRank (?P<word>\d+)\b")
 
 
+# Longer lines are progress bars with a message glued to an end: both ends are looked at.
+LONGEST_TEXT: Final = 4096
 # A line that holds none of these is no sign.
 ANCHORS: Final = frozenset({"Xid", "XID", "xid", *line_signs.anchors()})
 
@@ -37,6 +39,12 @@ def device_of(text: str) -> str:
             return address
     found = _UUID.search(text) or _PORT.search(text)
     return found[0] if found else ""
+
+
+def _ends(text: str) -> str:
+    if len(text) <= LONGEST_TEXT:
+        return text
+    return text[: LONGEST_TEXT // 2] + "\0" + text[-LONGEST_TEXT // 2 :]
 
 
 def _rank_of(line: Line) -> int:
@@ -60,7 +68,7 @@ class SignReader:
             return
         if "id" in line.text and ("Xid" in line.text or "xid" in line.text.lower()):
             yield from self._codes(line)
-        for sign, fields in line_signs.match(line.text):
+        for sign, fields in line_signs.match(_ends(line.text)):
             yield observed(
                 line,
                 "sign",

@@ -95,6 +95,25 @@ class SmiTableReader:
             )
 
 
+_NVTOP: Final = re.compile(
+    r"Device (?P<index>\d+) +\[(?P<model>[^\]]+)\].*?PCIe GEN +(?P<gen>\d) ?@ ?(?P<width>\d+)x"
+)
+
+
+class NvtopReader:
+    """Reads the head line that nvtop shows for each GPU."""
+
+    kind = "nvtop"
+
+    def read(self, line: Line) -> Iterator[Observation]:
+        """Yield generation and width of a GPU's PCIe link."""
+        found = _NVTOP.search(line.text)
+        if found:
+            device = f"GPU {found['index']}"
+            yield observed(line, "gpu", "pcie_gen", value=float(found["gen"]), device=device)
+            yield observed(line, "gpu", "pcie_width", value=float(found["width"]), device=device)
+
+
 _NVLINK_GPU: Final = re.compile(r"^GPU (?P<index>\d+): (?P<model>.+?) \(UUID: (?P<uuid>[^)]*)\)")
 _NVLINK: Final = re.compile(
     r"^\s+Link (?P<link>\d+): (?:(?P<speed>[\d.]+) GB/s|(?P<off><?inactive>?|\S.*inactive.*))", re.I

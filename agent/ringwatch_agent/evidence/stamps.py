@@ -17,7 +17,7 @@ _ISO: Final = re.compile(
     r"(?:[.,](?P<f>\d{1,9}))?(?P<zone>Z|[+-]\d\d:?\d\d)?"
 )
 _CTIME: Final = re.compile(
-    rf"\b{_MONTH}\s+(?P<day>\d{{1,2}}) (?P<h>\d\d):(?P<m>\d\d):(?P<s>\d\d)"
+    rf"\b{_MONTH}\s+(?P<day>\d{{1,2}}) (?P<h>\d\d):(?P<m>\d\d)(?::(?P<s>\d\d))?"
     r"(?:\.(?P<f>\d+))?(?: (?P<year>\d{4}))?"
 )
 _NAMED: Final = re.compile(

@@ -28,8 +28,8 @@ _WORDS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
         ),
         "application.illegal_address",
     ),
-    (re.compile(r"(?i)NVLink:? .*\bfatal error"), "nvlink.fatal"),
-    (re.compile(r"(?i)NVLink.*\b(?:non-?fatal|recoverable|retrained|minor)\b"), "nvlink.nonfatal"),
+    (re.compile(r"(?i)NVLink:? .{0,200}\bfatal error"), "nvlink.fatal"),
+    (re.compile(r"(?i)NVLink.{0,200}\b(?:non-?fatal|recoverable|retrained|minor)\b"), "nvlink.nonfatal"),
     (re.compile(r"CTX SWITCH TIMEOUT"), "gpu.engine_hang"),
 )
 _NONFATAL: Final = re.compile(r"(?i)\bnon-?fatal\b")
@@ -64,6 +64,10 @@ def judge(scene: Scene) -> Iterator[Conclusion]:
     by_device: dict[str, list[Observation]] = defaultdict(list)
     for each in scene.of("xid"):
         by_device[f"{each.node} {each.device}".strip()].append(each)
+    known = [where for where in by_device if where]
+    if len(known) == 1 and "" in by_device:
+        # A summary names the GPU once and goes on without it.
+        by_device[known[0]] += by_device.pop("")
     conclusions = [each for where, seen in by_device.items() for each in _of_device(where, seen)]
     yield from _merged(conclusions)
     yield from _switches(scene)

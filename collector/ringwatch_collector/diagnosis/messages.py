@@ -27,7 +27,8 @@ _SILENCES: Final[dict[str, frozenset[str]]] = {
 _ELSEWHERE: Final = frozenset({
     "fm_sxid", "eth_down", "nccl_ib_status", "nccl_ib_event", "watchdog", "hvd_missing", "barrier_missing",
     "hung_task", "nfs_frames", "bbswitch_off", "py_exception", "elastic_failed", "mpi_signal",
-    "aer_corrected", "aer_uncorrected", "peermem_notice", "k8s_alloc", "nccl_sys", "soft_lockup",
+    "aer_corrected", "aer_uncorrected", "peermem_notice", "k8s_alloc", "nccl_sys", "soft_lockup", "sysrq",
+    "nccl_socket_net",
 })  # fmt: skip
 
 
@@ -51,6 +52,7 @@ def judge(scene: Scene) -> Iterator[Conclusion]:
             confidence=0.8 if role == "root" else 0.6,
         )
     yield from _powered_off(scene)
+    yield from _on_purpose(scene)
     yield from _aer(scene)
     yield from _blocked(scene)
     yield from _weak(scene)
@@ -58,6 +60,8 @@ def judge(scene: Scene) -> Iterator[Conclusion]:
 
 def _silenced(scene: Scene, seen: Observation) -> bool:
     names = scene.on_line(seen)
+    if seen.name == "panic" and scene.signs("sysrq"):
+        return True
     if seen.name in {"gsp_heartbeat", "gpu_lost"} and (scene.of("xid") and _told_by_xid(scene, seen)):
         return True
     return any(seen.name in _SILENCES.get(name, ()) for name in names)
@@ -82,6 +86,16 @@ def _powered_off(scene: Scene) -> Iterator[Conclusion]:
         yield Conclusion(
             fault_class="config.power_management", evidence=quoted(off + lost), explains=tuple(lost),
             where=_where(lost), ruled_out=("broken GPU: it was switched off by software just before",),
+        )  # fmt: skip
+
+
+def _on_purpose(scene: Scene) -> Iterator[Conclusion]:
+    """A crash that somebody asked for explains the oops that it prints."""
+    asked = scene.signs("sysrq")
+    if asked:
+        yield Conclusion(
+            fault_class="host_cpu.kernel_crash", evidence=quoted(asked), action="none",
+            explains=tuple(scene.signs("panic")), ruled_out=("driver or hardware: the crash was asked for",),
         )  # fmt: skip
 
 
@@ -140,6 +154,13 @@ def _weak(scene: Scene) -> Iterator[Conclusion]:
         yield Conclusion(
             fault_class="unknown.needs_more_evidence", evidence=quoted(unclear), role=EFFECT, confidence=0.4,
             where=_where(unclear), settle=("the NCCL WARN lines before this one: set NCCL_DEBUG=INFO",),
+        )  # fmt: skip
+    sockets = scene.signs("nccl_socket_net")
+    if sockets:
+        yield Conclusion(
+            fault_class="config.rdma_setting", evidence=quoted(sockets), confidence=0.5, order=86,
+            where=_where(sockets), note="NCCL uses TCP: right where there is no RDMA, slow where there is",
+            settle=("whether the node has RDMA ports: ibstat", "NCCL's reason: NCCL_DEBUG_SUBSYS=INIT,NET"),
         )  # fmt: skip
     ended = scene.signs("elastic_failed", "mpi_signal")
     if ended:

@@ -194,7 +194,7 @@ def _netdevs(scene: Scene) -> Iterator[Conclusion]:
             infiniband = re.match(r"ib|mlx", rows[0].device)
             yield Conclusion(
                 fault_class="ib_link.down" if infiniband else "ethernet.link_down",
-                evidence=quoted(down + _named(rows, "flags")), where=where,
+                evidence=quoted(down), where=where,
             )  # fmt: skip
         if speeds.get(rows[0].device, 0.0) >= _FAST_MBPS:
             small += [each for each in _named(rows, "mtu") if each.value <= _SMALL_MTU]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from ringwatch_collector.diagnosis.conclusion import EFFECT, Answer, Conclusion
+from ringwatch_collector.diagnosis.conclusion import EFFECT, ROOT, Answer, Conclusion
 from ringwatch_collector.diagnosis.scene import Scene
 from ringwatch_knowledge.observation import Observation
 
@@ -61,6 +61,10 @@ def _once(found: Iterable[Conclusion]) -> list[Conclusion]:
             kept[key] = each
             continue
         first, other = (had, each) if had.confidence >= each.confidence else (each, had)
+        if {had.role, each.role} == {ROOT, EFFECT}:
+            root, effect = (had, each) if had.role == ROOT else (each, had)
+            kept[key] = replace(root, explains=(*root.explains, *effect.evidence))
+            continue
         wheres = dict.fromkeys(part for part in (first.where, other.where) if part)
         kept[key] = replace(first, evidence=_joined(first, other), where=", ".join(wheres))
     return list(kept.values())

@@ -16,10 +16,13 @@ _WORK: Final = re.compile(
     r"WorkNCCL\((?:SeqNum=(?P<seq>\d+), )?OpType=(?P<op>\w+)(?:, NumelIn=(?P<numel>\d+))?"
 )
 _MISSING: Final = re.compile(
-    r"(?i)missing ranks?:?\s*\[?(?P<ranks>[\d, ]+)|"
+    r"(?i)missing ranks?:?[ \t]{0,4}\[?(?P<ranks>[\d, ]+)|"
     r"ranks? (?P<others>[\d, ]+)(?: have| has)? (?:failed to|did not|not) (?:pass|reach|join)|"
-    r"\]?\s*rank (?P<one>\d+) (?:failed to pass|did not)"
+    r"\brank (?P<one>\d+) (?:failed to pass|did not)"
 )
+
+
+_GROUP: Final = re.compile(r"\[PG (?:ID )?(\w+)")
 
 
 def judge(scene: Scene) -> Iterator[Conclusion]:
@@ -39,10 +42,15 @@ def _watchdogs(scene: Scene) -> Iterator[Conclusion]:
         return
     by_seq: dict[str, set[tuple[str, str]]] = defaultdict(set)
     of_rank: dict[int, int] = {}
+    # Each process group counts for itself: numbers of lines that name no group cannot be compared.
+    of_group: dict[str, dict[int, int]] = defaultdict(dict)
     for each, found in work:
         by_seq[found["seq"] or ""].add((found["op"], found["numel"] or ""))
         if found["seq"] and each.rank >= 0:
             of_rank.setdefault(each.rank, int(found["seq"]))
+            group = _GROUP.search(each.text)
+            if group:
+                of_group[group[1]].setdefault(each.rank, int(found["seq"]))
     if any(len(kinds) > 1 for seq, kinds in by_seq.items() if seq):
         yield Conclusion(
             fault_class="application.collective_mismatch", evidence=quoted(lines, 12), role=EFFECT,
@@ -50,7 +58,7 @@ def _watchdogs(scene: Scene) -> Iterator[Conclusion]:
             settle=("flight-recorder dumps of all ranks (TORCH_NCCL_TRACE_BUFFER_SIZE)",),
         )  # fmt: skip
         return
-    behind = _behind(of_rank)
+    behind = sorted({rank for ranks in of_group.values() for rank in _behind(ranks)})
     if behind:
         yield Conclusion(
             fault_class="collective.missing_rank", evidence=quoted(lines, 12), role=EFFECT,
@@ -166,7 +174,7 @@ def _ras(scene: Scene) -> Iterator[Conclusion]:
     )
     if missing or bad:
         yield Conclusion(
-            fault_class="collective.missing_rank", evidence=quoted(missing + bad), role=EFFECT,
+            fault_class="collective.missing_rank", evidence=quoted(missing + bad),
             where=", ".join(f"rank {each.rank}" for each in missing if each.rank >= 0), confidence=0.8,
             settle=("whether that process is alive, and its node's kernel log",),
         )  # fmt: skip
@@ -177,12 +185,11 @@ def _hang_flags(scene: Scene) -> Iterator[Conclusion]:
     hung = [each for each in flags if each.value > 0]
     if not hung:
         return
-    everyone = len({each.rank for each in hung}) == len({each.rank for each in flags})
     yield Conclusion(
-        fault_class="collective.timeout_victim" if everyone else "collective.missing_rank",
+        fault_class="collective.timeout_victim",
         evidence=quoted(hung, 12), role=EFFECT, confidence=0.6,
         where=", ".join(f"rank {each.rank}" for each in hung[:8]),
-        note="every rank hangs: the culprit is not shown" if everyone else "only these ranks hang",
+        note="these ranks wait in an operation; one that does not may be the culprit, or past it",
         settle=("stacks of all ranks",),
     )  # fmt: skip
 
@@ -208,7 +215,7 @@ def _late(scene: Scene) -> Iterator[Conclusion]:
     if times >= _MOSTLY * len(lasts) and own > _LATER_THAN_OTHERS * usual and own > _LATE_US:
         yield Conclusion(
             fault_class="collective.straggler", where=f"rank {rank}",
-            evidence=quoted([each for each in lasts if each.rank == rank], 4), role="mixed",
+            evidence=quoted([each for each in lasts if each.rank == rank], 4),
             note=f"last in {times} of {len(lasts)} negotiations, {own / 1000:.1f} ms after the first",
             settle=("CPU, GPU clocks and input of that rank's host",),
         )  # fmt: skip

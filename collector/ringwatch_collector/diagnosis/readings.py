@@ -113,6 +113,11 @@ def _pcie(where: str, rows: list[Observation]) -> Iterator[Conclusion]:
     width, width_max = _value(rows, "pcie_width"), _value(rows, "pcie_width_max")
     seen = quoted([each for each in rows if each.name.startswith("pcie_")])
     busy = _busy(rows)
+    if math.isnan(gen_max) and gen == 1 and not busy:
+        yield Conclusion(
+            fault_class=BENIGN, evidence=seen, where=where,
+            note="generation 1 is what an idle GPU shows; judge it under load",
+        )  # fmt: skip
     if width * 4 <= width_max or (width < width_max and busy) or (gen < gen_max and busy):
         yield Conclusion(fault_class="pcie.degraded", evidence=seen, where=where)
     elif width < width_max or gen < gen_max:
