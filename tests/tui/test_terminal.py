@@ -23,4 +23,8 @@ def test_a_process_whose_terminal_is_closed_ends() -> None:
 
     os.close(leader)
 
-    assert process.wait(timeout=30) == -signal.SIGHUP
+    try:
+        assert process.wait(timeout=30) == -signal.SIGHUP
+    finally:
+        process.kill()
+        process.wait()

@@ -14,6 +14,8 @@ def end_with_terminal(descriptor: int = 0) -> None:
     A console under another program gets no SIGHUP when its terminal is closed: the kernel signals the leader
     of the session only. It would go on for ever, reading an end of file and waiting to draw.
     """
+    # Also under nohup: what draws on a terminal has no use without it.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     threading.Thread(target=_watch, args=(descriptor,), name="terminal", daemon=True).start()
 
 
