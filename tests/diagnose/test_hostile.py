@@ -166,3 +166,23 @@ def test_documents_of_the_wrong_types_give_an_answer(shape: bytes, value: object
     import json
 
     assert _diagnose(shape % json.dumps(value).encode()).answer.verdict
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"communicators":[{"size":999999999999,"missing_ranks_count":1,"ranks":[]}]}',
+        b'DCGM_FI_DEV_XID_ERRORS{gpu="0"} 1e400\nDCGM_FI_DEV_CLOCK_THROTTLE_REASONS{gpu="0"} Inf\n',
+        b'DCGM_FI_DEV_XID_ERRORS{gpu="0"} 4294967295\n',
+        b"[rank"
+        + b"9" * 5000
+        + b"]: Watchdog caught collective operation timeout: WorkNCCL(SeqNum="
+        + b"9" * 5000
+        + b", OpType=ALLREDUCE)\n",
+        b"Stalled ops:a [missing ranks: " + b"9" * 5000 + b"]\n",
+        'DCGM_EXP_XID_ERRORS_COUNT{xid="\u00b2"} 1\n'.encode(),
+    ],
+)
+def test_numbers_out_of_all_bounds_give_an_answer(text: bytes) -> None:
+    """A number that no machine prints makes no room and raises nothing."""
+    assert _diagnose(text).answer.verdict in {"fault", "healthy", "benign", "cannot_tell"}

@@ -37,7 +37,7 @@ class StepTimeReader:
 
 _TAG: Final = re.compile(r"\[\d+\]")
 _NCCL_TEST: Final = re.compile(
-    r"^\s*(?P<size>\d+)\s+(?P<count>\d+)\s+(?:[a-z]\w*)\s+(?:\w+\s+)?-?\d+\s+(?P<time>[\d.]+)\s+(?P<alg>[\d.]+)\s+(?P<bus>[\d.]+)"
+    r"^\s*(?P<size>\d{1,18})\s+(?P<count>\d+)\s+(?:[a-z]\w*)\s+(?:\w+\s+)?-?\d+\s+(?P<time>\d+(?:\.\d+)?)\s+(?P<alg>\d+(?:\.\d+)?)\s+(?P<bus>\d+(?:\.\d+)?)"
 )
 
 
@@ -115,13 +115,15 @@ class JobstatsReader:
 
 _RAS_GROUP: Final = re.compile(r"^\s+\d+(?:\s+\d+){5}\s+(?P<status>[A-Z]+)\s+(?P<errors>[A-Z]+)\s*$")
 _RAS_RANK: Final = re.compile(
-    r"^\s+Rank (?P<rank>\d+) -- GPU (?P<gpu>\d+) managed by process (?P<pid>\d+) on node (?P<node>\S+)"
+    r"^\s+Rank (?P<rank>\d{1,7}) -- GPU (?P<gpu>\d+) managed by process (?P<pid>\d+) on node (?P<node>\S+)"
 )
 _RAS_MISSING: Final = re.compile(
     r"Missing communicator data from (?P<count>\d+) rank|"
     r"(?:ranks?|processes?) .*(?:unresponsive|DEAD|UNREACHABLE)"
 )
-_RAS_LAG: Final = re.compile(r"Rank(?:s)? (?P<rank>\d+).*(?:has|have) launched up to operation (?P<op>\d+)")
+_RAS_LAG: Final = re.compile(
+    r"Rank(?:s)? (?P<rank>\d{1,7}).*(?:has|have) launched up to operation (?P<op>\d+)"
+)
 
 
 class RasReader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -12,7 +13,7 @@ from ringwatch_knowledge import kernel_log
 from ringwatch_knowledge.observation import Observation
 
 _SERIES: Final = re.compile(
-    r"^(?P<name>[A-Za-z_:][\w:]*)(?:\{(?P<labels>.*)\})?\s+(?P<value>[+-]?(?:\d[\d.eE+-]*|Inf|NaN))(?:\s+\d+)?\s*$"
+    r"^(?P<name>[A-Za-z_:][\w:]*)(?:\{(?P<labels>.*)\})?\s+(?P<value>[+-]?(?:\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|Inf|NaN))(?:\s+\d+)?\s*$"
 )
 _LABEL: Final = re.compile(r'\b(?P<key>\w{1,128})="(?P<value>(?:[^"\\]|\\.)*)"')
 
@@ -25,7 +26,7 @@ class PrometheusReader:
     def read(self, line: Line) -> Iterator[Observation]:
         """Yield the value of a series that somebody judges."""
         found = _SERIES.match(line.text)
-        if not found:
+        if not found or not math.isfinite(float(found["value"])):
             return
         labels = {each["key"]: each["value"] for each in _LABEL.finditer(found["labels"] or "")}
         name = gpu_names.METRICS.get(found["name"], "")
@@ -37,7 +38,7 @@ class PrometheusReader:
                 value=float(found["value"]),
                 word=labels.get("name", labels.get("modelName", "")),
                 device=_device(labels),
-                rank=int(labels["rank"]) if labels.get("rank", "").isdigit() else None,
+                rank=int(labels["rank"]) if _is_count(labels.get("rank", "")) else None,
                 fields=labels,
             )
         elif found["name"].startswith(("node_infiniband_", "node_network_")):
@@ -49,6 +50,10 @@ class PrometheusReader:
                 device=labels.get("device", ""),
                 fields=labels,
             )
+
+
+def _is_count(text: str) -> bool:
+    return text.isdecimal() and len(text) < 8
 
 
 def _device(labels: dict[str, str]) -> str:

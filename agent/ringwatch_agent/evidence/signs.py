@@ -21,7 +21,7 @@ _FATALITY: Final = re.compile(r"\b(?P<word>Non-fatal|Non-Fatal|non-fatal|Fatal|f
 _PCI: Final = re.compile(r"\b(?:[0-9a-fA-F]{4,8}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]\b|PCI:[0-9a-fA-F:.]+")
 _UUID: Final = re.compile(r"\bGPU-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _PORT: Final = re.compile(r"\b(?:mlx[45]_\d+|ib\d+|ibp\w+|rocep\w+|bond\d+|eth\d+|en[ospx]\w+)\b")
-_RANK: Final = re.compile(r"\[(?:PG[^\]]*)?[Rr]ank (?P<rank>\d+)\]|\bRank (?P<word>\d+)\b")
+_RANK: Final = re.compile(r"\[(?:PG[^\]]*)?[Rr]ank (?P<rank>\d{1,7})\]|\bRank (?P<word>\d{1,7})\b")
 
 
 # Longer lines are progress bars with a message glued to an end: both ends are looked at.

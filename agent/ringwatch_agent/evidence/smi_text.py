@@ -116,7 +116,7 @@ class NvtopReader:
 
 _NVLINK_GPU: Final = re.compile(r"^GPU (?P<index>\d+): (?P<model>.+?) \(UUID: (?P<uuid>[^)]*)\)")
 _NVLINK: Final = re.compile(
-    r"^\s+Link (?P<link>\d+): (?:(?P<speed>[\d.]+) GB/s|(?P<off><?inactive>?|\S.*inactive.*))", re.I
+    r"^\s+Link (?P<link>\d+): (?:(?P<speed>\d+(?:\.\d+)?) GB/s|(?P<off><?inactive>?|\S.*inactive.*))", re.I
 )
 
 

@@ -16,8 +16,8 @@ LONGEST_LINE: Final = 16_384
 
 _COLOUR: Final = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")
 # mpirun --tag-output, torchrun and srun --label put the rank before (or, torn, into) the line.
-_MPI_TAG: Final = re.compile(r"\[\d+,(?P<rank>\d+)\]<std(?:out|err|diag)>:{1,2}\s?")
-_RANK_TAG: Final = re.compile(r"^\[?(?:(?:default|rank)(?P<rank>\d+))\]?:\s?")
+_MPI_TAG: Final = re.compile(r"\[\d{1,7},(?P<rank>\d{1,7})\]<std(?:out|err|diag)>:{1,2}\s?")
+_RANK_TAG: Final = re.compile(r"^\[?(?:(?:default|rank)(?P<rank>\d{1,7}))\]?:\s?")
 
 
 def encoding_of(head: bytes) -> str:

@@ -11,6 +11,8 @@ from ringwatch_knowledge.observation import Observation
 from ringwatch_proto.errors import EvidenceError
 
 _LOADER: Final = re.compile(r"^enumerate\(DataLoader\)")
+# No job has so many; a report that says so is not one.
+_MOST_RANKS: Final = 1_000_000
 _STEP: Final = re.compile(r"^ProfilerStep#?\d*")
 
 
@@ -133,7 +135,10 @@ class RasJsonReader:
                 0,
             )
             present = {rank.get("rank") for rank in each.get("ranks", []) if isinstance(rank, dict)}
-            absent = [rank for rank in range(int(each.get("size", 0))) if rank not in present]
+            size = int(each.get("size", 0))
+            if size > _MOST_RANKS:
+                raise EvidenceError(f"{file}: a communicator of {size} ranks is none")
+            absent = [rank for rank in range(size) if rank not in present]
             yield Observation(
                 kind="ras",
                 name="group" if not missing else "missing",

@@ -215,7 +215,7 @@ def _merged(conclusions: list[Conclusion]) -> Iterator[Conclusion]:
 
 def _switches(scene: Scene) -> Iterator[Conclusion]:
     seen = scene.of("sxid") + [
-        each for each in scene.signs("fm_sxid") if each.fields.get("code", "").isdigit()
+        each for each in scene.signs("fm_sxid") if re.fullmatch("[0-9]{1,6}", each.fields.get("code", ""))
     ]
     groups: dict[str, list[Observation]] = defaultdict(list)
     for each in seen:

@@ -13,7 +13,7 @@ from ringwatch_collector.diagnosis.scene import Scene, quoted
 from ringwatch_knowledge.observation import Observation
 
 _WORK: Final = re.compile(
-    r"WorkNCCL\((?:SeqNum=(?P<seq>\d+), )?OpType=(?P<op>\w+)(?:, NumelIn=(?P<numel>\d+))?"
+    r"WorkNCCL\((?:SeqNum=(?P<seq>\d{1,18}), )?OpType=(?P<op>\w+)(?:, NumelIn=(?P<numel>\d+))?"
 )
 _MISSING: Final = re.compile(
     r"(?i)missing ranks?:?[ \t]{0,4}\[?(?P<ranks>[\d, ]+)|"
@@ -90,7 +90,7 @@ def _named_missing(scene: Scene) -> Iterator[Conclusion]:
     for each in lines:
         for found in _MISSING.finditer(each.text):
             named = found["ranks"] or found["others"] or found["one"] or ""
-            counts.update(int(rank) for rank in re.findall(r"\d+", named))
+            counts.update(int(rank) for rank in re.findall(r"\d{1,7}", named))
     naming = [each for each in lines if _MISSING.search(each.text)]
     ranks = [rank for rank, _ in counts.most_common(8)]
     if not ranks:

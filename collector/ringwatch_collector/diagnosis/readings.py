@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -13,6 +14,8 @@ from ringwatch_knowledge import clock_events
 from ringwatch_knowledge.observation import Observation
 
 BENIGN: Final = "none.benign"
+# Codes have up to three digits; more is a sentinel of an exporter.
+_MOST_CODE: Final = 1000
 _BUSY_PERCENT: Final = 50.0
 # A reading that is wrong when it says yes, or is above zero.
 _FLAGS: Final[dict[str, str]] = {
@@ -85,7 +88,7 @@ def _flags(where: str, rows: list[Observation]) -> Iterator[Conclusion]:
 
 def _clocks(where: str, rows: list[Observation]) -> Iterator[Conclusion]:
     mask = _value(rows, "reasons_mask")
-    if mask > 0:
+    if 0 < mask < 2**63:
         seen = quoted([each for each in rows if each.name == "reasons_mask"])
         bits = int(mask)
         if bits & clock_events.THERMAL_MASK:
@@ -197,9 +200,13 @@ def _fabric(readings: list[Observation]) -> Iterator[Conclusion]:
 def _exported_xids(scene: Scene, readings: list[Observation]) -> Iterator[Conclusion]:
     rows = []
     for each in readings:
-        if each.name == "xid_count" and each.value > 0 and each.fields.get("xid", "").isdigit():
+        if (
+            each.name == "xid_count"
+            and each.value > 0
+            and re.fullmatch(r"[0-9]{1,4}", each.fields.get("xid", ""))
+        ):
             rows.append(_as_xid(each, int(each.fields["xid"])))
-        elif each.name == "xid" and each.value > 0:
+        elif each.name == "xid" and 0 < each.value < _MOST_CODE:
             rows.append(_as_xid(each, int(each.value)))
     if rows and not scene.of("xid"):
         yield from codes.judge(Scene(rows))
