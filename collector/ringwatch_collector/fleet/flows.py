@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ringwatch_collector.view import Floats, FlowView, Ints, Seconds
 from ringwatch_proto import layout
 
-FLOW_DTYPE: Final = np.dtype([(name, "V16" if code == "S16" else code) for name, code in layout.FLOW_FIELDS])
+FLOW_DTYPE: Final = np.dtype(list(layout.FLOW_FIELDS))
 _RECENT: Final = 8
 _LEARNED: Final = 64
 _RECENT_S: Final = 5.0
