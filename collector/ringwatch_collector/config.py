@@ -5,16 +5,20 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from ringwatch_proto.errors import ConfigError
+
+Section = TypeVar("Section")
 
 ENVIRONMENT_PREFIX: Final = "RINGWATCH_COLLECTOR_"
 # Shared with agents and consoles, so that one variable is enough on one machine.
 ADDRESS_VARIABLE: Final = "RINGWATCH_COLLECTOR"
+# RINGWATCH_COLLECTOR_ALERTS__ALERTMANAGER is the setting `alertmanager` of the section [alerts].
+SECTION_SEPARATOR: Final = "__"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +106,9 @@ def load_config(
     settings: dict[str, object] = {}
     if file is not None:
         settings |= _from_file(file)
-    settings |= _from_environment(environment)
-    settings |= {key: value for key, value in flags.items() if value is not None}
-    values = {key: _converted(key, value) for key, value in settings.items()}
-    # Each value was converted to the type of its field above.
-    config = CollectorConfig(**values)  # type: ignore[arg-type]
+    _merge(settings, _from_environment(environment))
+    _merge(settings, {key: value for key, value in flags.items() if value is not None})
+    config = _built(CollectorConfig, settings, "")
     _check(config)
     return config
 
@@ -125,26 +127,70 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
         settings["listen"] = environment[ADDRESS_VARIABLE]
     for key, value in environment.items():
         if key.startswith(ENVIRONMENT_PREFIX):
-            settings[key.removeprefix(ENVIRONMENT_PREFIX).lower()] = value
+            _put(settings, key.removeprefix(ENVIRONMENT_PREFIX).lower().split(SECTION_SEPARATOR), value)
     return settings
 
 
-def _converted(key: str, value: object) -> object:
-    field = next((each for each in dataclasses.fields(CollectorConfig) if each.name == key), None)
-    if field is None:
-        raise ConfigError(f"no setting {key[:60]!r}")
-    kind: type = type(field.default)
+def _put(settings: dict[str, object], path: Sequence[str], value: object) -> None:
+    if len(path) == 1:
+        settings[path[0]] = value
+        return
+    section = settings.setdefault(path[0], {})
+    if isinstance(section, dict):
+        _put(section, path[1:], value)
+
+
+def _merge(into: dict[str, object], settings: Mapping[str, object]) -> None:
+    """Lay settings over others; a section is merged key by key."""
+    for key, value in settings.items():
+        held = into.get(key)
+        if isinstance(held, dict) and isinstance(value, dict):
+            _merge(held, value)
+        else:
+            into[key] = value
+
+
+def _built(kind: type[Section], settings: Mapping[str, object], where: str) -> Section:
+    """Build a section, and those inside it, from the values given for it."""
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    values: dict[str, object] = {}
+    for key, value in settings.items():
+        name = f"{where}{key}"
+        if key not in fields:
+            raise ConfigError(f"no setting {name[:80]!r}")
+        default = fields[key].default
+        if not dataclasses.is_dataclass(default):
+            values[key] = _converted(name, value, type(default))
+        elif isinstance(value, Mapping):
+            values[key] = _built(type(default), value, f"{name}.")
+        else:
+            raise ConfigError(f"{name} is a section: write its settings under [{name}]")
+    return kind(**values)
+
+
+def _converted(name: str, value: object, kind: type) -> object:
     try:
         if kind is bool:
             return value if isinstance(value, bool) else _BOOLEANS[str(value).lower()]
+        if kind is tuple:
+            return _texts(value)
         if isinstance(value, bool):
-            raise ValueError(key)
+            raise ValueError(name)
         return kind(value) if isinstance(value, str) or kind is float else _exactly(kind, value)
     except (KeyError, ValueError, TypeError) as error:
-        raise ConfigError(f"{key}={str(value)[:60]!r} is not a {kind.__name__}") from error
+        raise ConfigError(f"{name}={str(value)[:60]!r} is not a {kind.__name__}") from error
 
 
 _BOOLEANS: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """Return a list of texts; a variable or a flag gives them with commas between."""
+    if isinstance(value, str):
+        return tuple(each.strip() for each in value.split(",") if each.strip())
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise TypeError(value)
+    return tuple(value)
 
 
 def _exactly(kind: type, value: object) -> object:
