@@ -12,6 +12,7 @@ from typing import Final
 import grpc
 import grpc.aio
 
+from ringwatch_collector.access.app import Access
 from ringwatch_collector.answers.fleet import FleetAnswers
 from ringwatch_collector.audit import AuditLog
 from ringwatch_collector.broker import ActionBroker
@@ -32,6 +33,7 @@ from ringwatch_collector.runner import Runner
 from ringwatch_collector.runs import build_runs, runbooks_for, summaries
 from ringwatch_collector.sessions import Sessions
 from ringwatch_collector.store.store import Store
+from ringwatch_knowledge import overrides
 from ringwatch_proto.errors import ConfigError, StoreError
 from ringwatch_proto.records import Incident
 from ringwatch_proto.v1 import query_pb2, query_pb2_grpc, runs_pb2_grpc
@@ -68,6 +70,7 @@ class Collector:
         self.sessions = Sessions()
         self.broker = ActionBroker(self.sessions)
         self.audit = AuditLog(self.store, self.clock)
+        self._access = Access(config, self.counters)
         self.bell = Bell()
         self.book = IncidentBook(IncidentPolicy(), self._runbooks_for, self._stored_incidents())
         self.desk = Desk(book=self.book, store=self.store, audit=self.audit, bell=self.bell, clock=self.clock)
@@ -140,6 +143,7 @@ class Collector:
     def _troubles(self) -> list[str]:
         found = [self.store.trouble] if self.store.trouble else []
         found.extend(self.runs.troubles)
+        found.extend(f"left out of the knowledge: {each}" for each in overrides.troubles())
         if self.clock.steps:
             found.append(f"the wall clock was stepped {self.clock.steps} times since the collector started")
         return found
@@ -166,6 +170,7 @@ class Collector:
     async def start(self) -> int:
         """Serve and return the port; raise ConfigError when the address cannot be had."""
         server = grpc.aio.server(
+            interceptors=[self._access.guard],
             options=[
                 ("grpc.max_receive_message_length", self._config.max_message_mib << 20),
                 ("grpc.max_send_message_length", _MOST_SENT_BYTES),
@@ -177,7 +182,7 @@ class Collector:
                 ("grpc.keepalive_timeout_ms", 10_000),
                 ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
                 ("grpc.keepalive_permit_without_calls", 1),
-            ]
+            ],
         )
         server.add_generic_rpc_handlers((self._ingest.handler(),))
         query_pb2_grpc.add_QueryServicer_to_server(self._query, server)

@@ -14,6 +14,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
+from ringwatch_collector.access.callers import caller_of
 from ringwatch_collector.broker import ActionBroker
 from ringwatch_collector.clock import Clock
 from ringwatch_collector.config import CollectorConfig
@@ -78,7 +79,7 @@ class TelemetryService:
         """Serve one stream until either end has enough of it."""
         self._counters.streams_opened += 1
         self._streams += 1
-        stream = Stream()
+        stream = Stream(proven_node=caller_of(context).node)
         reader = asyncio.create_task(self._read_all(stream, context))
         writer = asyncio.create_task(_write_all(stream.outbox, context))
         try:
@@ -165,6 +166,8 @@ class TelemetryService:
 
     async def _take_hello(self, stream: Stream, hello: wire.Hello) -> None:
         schema = check_hello(hello)
+        if stream.proven_node not in (None, hello.node):
+            raise BadMessage("foreign_node", f"node {stream.proven_node!r} speaks for {hello.node!r}")
         first = stream.hello is None
         if not first and (stream.hello.node, stream.hello.spool_id) != (hello.node, hello.spool_id):  # type: ignore[union-attr]
             raise BadMessage("hello_changed_node", "a stream speaks for one node and one spool")

@@ -11,6 +11,7 @@ from typing import Final, ParamSpec, TypeVar
 import grpc
 import grpc.aio
 
+from ringwatch_collector.access.callers import author_of
 from ringwatch_collector.answers import jobs, node_detail
 from ringwatch_collector.answers.fleet import FleetAnswers
 from ringwatch_collector.audit import AuditLog
@@ -155,8 +156,9 @@ class QueryService(query_pb2_grpc.QueryServicer):  # type: ignore[misc]  # the g
     async def ActOnIncident(self, request: query_pb2.IncidentAction, context: Context) -> query_pb2.Incident:
         """Do what a person asks, store it, and write it down."""
         try:
+            author = author_of(context, request.author)
             incident = await self._desk.act(
-                request.incident, request.action, request.author, request.text, request.silence_s
+                request.incident, request.action, author, request.text, request.silence_s
             )
         except KeyError as error:
             await context.abort(grpc.StatusCode.NOT_FOUND, str(error.args[0]))

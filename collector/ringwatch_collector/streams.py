@@ -39,6 +39,8 @@ class Stream:
     """One stream and what it said about itself."""
 
     outbox: Outbox = field(default_factory=Outbox)
+    # The node that the other end proved to be; None where it did not have to.
+    proven_node: str | None = None
     hello: wire.Hello | None = None
     schema: Schema | None = None
     node: Node | None = None

@@ -47,7 +47,7 @@ async def test_only_a_client_with_a_certificate_of_the_ca_gets_in(certificates: 
     try:
         known = grpc.ssl_channel_credentials(authority, key, chain)
         async with grpc.aio.secure_channel(f"localhost:{port}", known) as channel:
-            assert (await Client(channel).greet(hello())).collector
+            assert (await Client(channel).greet(hello("localhost"))).collector
         stranger = grpc.ssl_channel_credentials(authority)
         for channel in (
             grpc.aio.secure_channel(f"localhost:{port}", stranger),

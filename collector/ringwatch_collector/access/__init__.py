@@ -1,0 +1,1 @@
+"""Who may talk to the collector and what they may do: callers, roles, tokens, certificates, enrolment."""
