@@ -41,6 +41,7 @@ check: $(DEV)/.ready proto-check
 	@$(DEV)/bin/ruff check .
 	@$(DEV)/bin/mypy $(PACKAGES) tests
 	@$(DEV)/bin/lint-imports --no-cache
+	@$(DEV)/bin/ringwatch kb lint
 
 bench: $(DEV)/.ready
 	@$(DEV)/bin/ringwatch bench hook --json

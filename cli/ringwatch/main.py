@@ -71,6 +71,12 @@ COMMANDS: Final[tuple[Command, ...]] = (
         help="say what logs, dumps and outputs of tools show: files, folders or - for a paste",
         extra="collector",
     ),
+    Command(
+        name="kb",
+        target="ringwatch_knowledge.cli:main",
+        help="what faults, log lines and signals mean; your own words over it",
+        extra="agent",
+    ),
     Command(name="bench", target="ringwatch.bench:main", help="measure Ringwatch itself", extra="all"),
 )
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from ringwatch_knowledge import data_files
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockEvent:
@@ -26,78 +28,8 @@ class ClockEvent:
     advice: str
 
 
-EVENTS: Final[tuple[ClockEvent, ...]] = (
-    ClockEvent(bit=0x1, name="gpu_idle", title="nothing runs", standing="benign", advice=""),
-    ClockEvent(
-        bit=0x2,
-        name="applications_clocks_setting",
-        title="clocks were set or locked",
-        standing="intended",
-        advice="compare with its siblings; take the lock back if nobody wants it",
-    ),
-    ClockEvent(
-        bit=0x4,
-        name="sw_power_cap",
-        title="the driver holds power at its limit",
-        standing="load",
-        advice="normal when busy; look at the power limit when clocks are well under its siblings'",
-    ),
-    ClockEvent(
-        bit=0x8,
-        name="hw_slowdown",
-        title="hardware cut clocks by half or more",
-        standing="bad",
-        advice="0x40 and 0x80 say which; with neither, the power supply",
-    ),
-    ClockEvent(
-        bit=0x10,
-        name="sync_boost",
-        title="held to the slowest of its sync-boost group",
-        standing="intended",
-        advice="find the slow member",
-    ),
-    ClockEvent(
-        bit=0x20,
-        name="sw_thermal_slowdown",
-        title="the driver lowers clocks for heat",
-        standing="bad",
-        advice="core and memory temperature, inlet air, fans or pumps",
-    ),
-    ClockEvent(
-        bit=0x40,
-        name="hw_thermal_slowdown",
-        title="hardware halves clocks for heat",
-        standing="critical",
-        advice="a cooling fault: drain when it lasts over a minute",
-    ),
-    ClockEvent(
-        bit=0x80,
-        name="hw_power_brake_slowdown",
-        title="an outside signal asks for less power",
-        standing="critical",
-        advice="power supply, rack power cap or BMC; usually all GPUs of the node together",
-    ),
-    ClockEvent(
-        bit=0x100,
-        name="display_clock_setting",
-        title="limited by display clocks",
-        standing="benign",
-        advice="",
-    ),
-    ClockEvent(
-        bit=0x200,
-        name="board_limit",
-        title="board limit",
-        standing="bad",
-        advice="treat as power, when it persists",
-    ),
-    ClockEvent(
-        bit=0x400,
-        name="reliability",
-        title="reliability voltage limit",
-        standing="benign",
-        advice="normal at top boost",
-    ),
+EVENTS: Final[tuple[ClockEvent, ...]] = tuple(
+    ClockEvent(**row) for row in data_files.read("clock_events.json")["events"]
 )
 
 THERMAL_MASK: Final = 0x20 | 0x40

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 
-from ringwatch_knowledge import data_files
+from ringwatch_knowledge import data_files, nvlink5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,6 @@ def _unknown(code: int) -> XidMeaning:
 
 _RECOVERY: Final = re.compile(r"recovery action changed from \S+ \([^)]*\) to (0x[0-9a-f]+) \(")
 _RESET: Final = re.compile(r"\b(?:D-)?RST: Yes")
-_NVLINK5: Final = range(144, 151)
 
 
 def lookup(code: int, text: str = "") -> XidMeaning:
@@ -100,16 +99,26 @@ def lookup(code: int, text: str = "") -> XidMeaning:
 
 
 def _refined(meaning: XidMeaning, text: str) -> XidMeaning:
-    if meaning.code in _NVLINK5:
-        if " Nonfatal" in text:
-            return replace(meaning, severity=2, fault_class="nvlink.nonfatal")
-        if " Fatal" in text:
-            return replace(meaning, severity=3, fault_class="nvlink.fatal")
+    if meaning.code in nvlink5.CODES:
+        return _by_unit(meaning, text)
     if meaning.code == 94 and _RESET.search(text):
         return replace(meaning, severity=3, first_action="drain_and_reset")
     recovery = _RECOVERY.search(text) if meaning.code == 154 else None
     if recovery is not None:
         return _recovery(meaning, int(recovery[1], 16))
+    return meaning
+
+
+def _by_unit(meaning: XidMeaning, text: str) -> XidMeaning:
+    """Return what the unit's own registers add, and the line's own word on how bad it is."""
+    decoded = nvlink5.decode(meaning.code, text)
+    if decoded is not None and decoded.report is not None:
+        link = f"link {decoded.link}: " if decoded.link >= 0 else ""
+        meaning = replace(meaning, meaning=f"{link}{decoded.unit}; {decoded.report.advice}")
+    if " Nonfatal" in text:
+        return replace(meaning, severity=2, fault_class="nvlink.nonfatal")
+    if " Fatal" in text:
+        return replace(meaning, severity=3, fault_class="nvlink.fatal")
     return meaning
 
 

@@ -135,8 +135,13 @@ def _one(
         action=action if meaning.fault_class == name or name.startswith("nvlink") else "",
         explains=tuple(each for each in follow_on if each not in rows),
         confidence=0.9 if meaning.known else 0.5,
-        note=meaning.title,
+        note=_said(meaning, name),
     )
+
+
+def _said(meaning: xid.XidMeaning, name: str) -> str:
+    """Return the title, and for NVLink 5 what the unit that reports says of itself."""
+    return f"{meaning.title}: {meaning.meaning}" if name.startswith("nvlink.") else meaning.title
 
 
 def _after_application(rows: list[Observation], classes: dict[str, list[Observation]]) -> bool:
