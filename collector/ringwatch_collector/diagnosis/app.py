@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from ringwatch_collector.diagnosis import codes, messages, ports, ranking, ranks, readings, steps
+from ringwatch_collector.diagnosis import (
+    board,
+    codes,
+    link_lines,
+    messages,
+    netdevs,
+    ports,
+    ranking,
+    ranks,
+    readings,
+    steps,
+)
 from ringwatch_collector.diagnosis.conclusion import Answer, Conclusion
 from ringwatch_collector.diagnosis.scene import Scene
 from ringwatch_knowledge.observation import Observation
@@ -14,7 +25,10 @@ JUDGES: Final[tuple[Callable[[Scene], Iterator[Conclusion]], ...]] = (
     codes.judge,
     messages.judge,
     readings.judge,
+    board.judge,
     ports.judge,
+    netdevs.judge,
+    link_lines.judge,
     ranks.judge,
     steps.judge,
 )

@@ -9,6 +9,8 @@ from ringwatch_knowledge.fault_classes import FaultClass
 from ringwatch_knowledge.observation import Observation
 
 ROOT, EFFECT, MIXED, NONE = "root", "effect", "mixed", "none"
+# The class of what only looks like a fault.
+BENIGN = "none.benign"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

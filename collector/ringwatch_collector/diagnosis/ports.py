@@ -1,15 +1,15 @@
-"""Judges network ports. Counters alone accuse only past a limit."""
+"""Judges RDMA ports: state, rate and counters. Counters alone accuse only past a limit."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
 from ringwatch_collector.diagnosis.conclusion import EFFECT, Conclusion
-from ringwatch_collector.diagnosis.scene import Scene, grouped, quoted
+from ringwatch_collector.diagnosis.scene import Scene, grouped, named, quoted
 from ringwatch_knowledge.observation import Observation
 
 # https://github.com/nebius/soperator/issues/481
@@ -31,11 +31,6 @@ _TRANSPORT: Final[dict[str, float]] = {
     "req_transport_retries_exceeded": 1.0,
     "implied_nak_seq_err": 100.0,
 }
-_ALLOWANCE: Final = "allowance_exceeded"
-# At 100 Gb/s and above a site without jumbo frames is not set up as meant.
-_FAST_MBPS: Final = 100_000.0
-_SMALL_MTU: Final = 1500.0
-_FLAPS: Final = 3
 
 
 def judge(scene: Scene) -> Iterator[Conclusion]:
@@ -45,19 +40,11 @@ def judge(scene: Scene) -> Iterator[Conclusion]:
         yield from _counters(where, rows)
     yield from _rates(scene)
     yield from _transport(scene)
-    yield from _netdevs(scene)
-    yield from _allowances(scene)
-    yield from _link_lines(scene)
-    yield from _completions(scene)
     yield from _exported(scene)
 
 
-def _named(rows: list[Observation], *names: str) -> list[Observation]:
-    return [each for each in rows if each.name in names]
-
-
 def _state(where: str, rows: list[Observation]) -> Iterator[Conclusion]:
-    states = _named(rows, "state", "phys_state")
+    states = named(rows, "state", "phys_state")
     words = [re.sub(r"^\d+:\s*", "", each.word).lower() for each in states]
     for at, word in enumerate(words):
         if word in {
@@ -87,10 +74,10 @@ def _state(where: str, rows: list[Observation]) -> Iterator[Conclusion]:
 
 
 def _counters(where: str, rows: list[Observation]) -> Iterator[Conclusion]:
-    downed = [each for each in _named(rows, "link_downed") if each.value > _LINK_DOWNED_TOTAL]
+    downed = [each for each in named(rows, "link_downed") if each.value > _LINK_DOWNED_TOTAL]
     up = any(
         "active" in each.word.lower() or "linkup" in each.word.lower()
-        for each in _named(rows, "state", "phys_state")
+        for each in named(rows, "state", "phys_state")
     )
     if downed:
         yield Conclusion(
@@ -168,122 +155,6 @@ def _transport(scene: Scene) -> Iterator[Conclusion]:
         yield Conclusion(
             fault_class="ib_link.path_error", evidence=quoted(retries), role=EFFECT, confidence=0.6,
             settle=("the same counters a minute later", "the counters of the other end"),
-        )  # fmt: skip
-
-
-def _netdevs(scene: Scene) -> Iterator[Conclusion]:
-    devices = grouped(scene.of("netdev"))
-    speeds = {each.device: each.value for each in scene.of("netdev", "speed")}
-    small = []
-    for where, rows in devices.items():
-        flags = ",".join(each.word for each in _named(rows, "flags"))
-        if "LOOPBACK" in flags or where.startswith(("lo", "docker", "veth", "virbr", "cni", "br-")):
-            continue
-        down = [
-            each
-            for each in _named(rows, "operstate", "link_detected")
-            if each.word.lower() in {"down", "no", "lowerlayerdown"}
-        ]
-        wanted = (
-            not re.search("[A-Z]{2}", flags)
-            or "UP" in flags.split(",")
-            or "SLAVE" in flags
-            or "NO-CARRIER" in flags
-        )
-        if down and wanted:
-            infiniband = re.match(r"ib|mlx", rows[0].device)
-            yield Conclusion(
-                fault_class="ib_link.down" if infiniband else "ethernet.link_down",
-                evidence=quoted(down), where=where,
-            )  # fmt: skip
-        if speeds.get(rows[0].device, 0.0) >= _FAST_MBPS:
-            small += [each for each in _named(rows, "mtu") if each.value <= _SMALL_MTU]
-    if small:
-        yield Conclusion(
-            fault_class="config.mtu_mismatch", evidence=quoted(small),
-            where=", ".join(each.device for each in small), confidence=0.6,
-            note="1500 bytes on a port of 100 Gb/s or more", settle=("the site's value, and the peer's MTU",),
-        )  # fmt: skip
-    mtus = {each.value for each in scene.of("netdev", "mtu") if re.match(r"en|eth|ib|bond", each.device)}
-    if not small and len(mtus) > 1 and scene.signs("nccl_truncated"):
-        yield Conclusion(
-            fault_class="config.mtu_mismatch", evidence=quoted(scene.of("netdev", "mtu")), confidence=0.6
-        )
-
-
-def _allowances(scene: Scene) -> Iterator[Conclusion]:
-    used_up = [each for each in scene.of("nic") if each.name.endswith(_ALLOWANCE) and each.value > 0]
-    if used_up:
-        yield Conclusion(
-            fault_class="ethernet.bandwidth_limited", evidence=quoted(used_up),
-            where=", ".join(dict.fromkeys(each.device for each in used_up if each.device)),
-            ruled_out=("broken adapter: the cloud shapes this instance's traffic",),
-        )  # fmt: skip
-
-
-_RDMA_LINE: Final = re.compile(r"\b(?:mlx[45]_\d|ib\d|IPoIB|[Ii]nfini[Bb]and)")
-
-
-def _link_lines(scene: Scene) -> Iterator[Conclusion]:
-    downs: dict[tuple[str, bool], list[Observation]] = defaultdict(list)
-    for each in scene.signs("eth_down"):
-        if each.text.lower().count("nvlink") == 0 and "surprise_down_gpu" not in scene.on_line(each):
-            downs[f"{each.node} {each.device}".strip(), bool(_RDMA_LINE.search(each.text))].append(each)
-    for (where, rdma), rows in downs.items():
-        back = [each for each in scene.signs("eth_up") if each.device == rows[0].device]
-        if rdma:
-            fault = "ib_link.flapping" if len(rows) >= _FLAPS else "ib_link.down"
-        else:
-            fault = "ethernet.link_down"
-        yield Conclusion(
-            fault_class=fault, evidence=quoted(rows + back), where=where,
-            confidence=0.6 if back else 0.8, action="check_link",
-            note="the link came back" if back else "",
-        )  # fmt: skip
-
-
-# ibv_wc_status (rdma-core, libibverbs/verbs.h): what each points to.
-_STATUS: Final[dict[int, str]] = {
-    1: "config.rdma_setting",
-    2: "config.rdma_setting",
-    4: "config.rdma_setting",
-    9: "config.rdma_setting",
-    10: "config.rdma_setting",
-    11: "collective.peer_lost",
-    12: "ib_link.path_error",
-    13: "ib_link.path_error",
-}
-_FLUSHED: Final = 5
-
-
-def _completions(scene: Scene) -> Iterator[Conclusion]:
-    events = scene.signs("nccl_ib_event")
-    lines = scene.signs("nccl_ib_status")
-    for each in events:
-        event = each.fields.get("event", "").lower()
-        if "port error" in event:
-            yield Conclusion(fault_class="ib_link.down", evidence=quoted([each, *lines]), where=each.device)
-        elif "access violation" in event or "work queue" in event:
-            yield Conclusion(
-                fault_class="config.rdma_setting", evidence=quoted([*events, *lines]), where=each.device,
-                confidence=0.6, explains=tuple(lines),
-                settle=("MTU and GID index of both ends", "whether GPUDirect is in use"),
-            )  # fmt: skip
-            break
-    by_fault: dict[str, list[Observation]] = defaultdict(list)
-    for each in lines:
-        status = int(each.fields.get("status", "0"))
-        fault = _STATUS.get(status)
-        if fault:
-            by_fault[fault].append(each)
-        elif status == _FLUSHED and not events and len({row.fields.get("status") for row in lines}) == 1:
-            by_fault["collective.peer_lost"].append(each)
-    for fault, rows in by_fault.items():
-        yield Conclusion(
-            fault_class=fault, evidence=quoted(rows),
-            role=EFFECT if fault == "collective.peer_lost" else "root",
-            where=", ".join(dict.fromkeys(each.fields.get("peer", "") for each in rows)).strip(", "),
-            settle=("the port counters of both ends", "the log of the peer"),
         )  # fmt: skip
 
 

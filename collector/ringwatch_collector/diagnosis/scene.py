@@ -73,3 +73,8 @@ def grouped(seen: Iterable[Observation], by: str = "device") -> dict[str, list[O
     for each in seen:
         groups[f"{each.node} {getattr(each, by)}".strip()].append(each)
     return groups
+
+
+def named(rows: Iterable[Observation], *names: str) -> list[Observation]:
+    """Return the observations with one of these names."""
+    return [each for each in rows if each.name in names]
