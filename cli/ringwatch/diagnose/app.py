@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -27,9 +27,14 @@ def of_paths(paths: Iterable[Path]) -> Diagnosis:
     return of_evidence(list(paths), None)
 
 
-def of_evidence(paths: Sequence[Path], stdin: IO[bytes] | None) -> Diagnosis:
-    """Read files, folders and a stream, if there is one, and judge what they tell together."""
-    reading = evidence.Reading()
+def of_evidence(
+    paths: Sequence[Path], stdin: IO[bytes] | None, progress: Callable[[int], None] | None = None
+) -> Diagnosis:
+    """Read files, folders and a stream, if there is one, and judge what they tell together.
+
+    ``progress`` is called with the bytes read so far.
+    """
+    reading = evidence.Reading(progress=progress)
     pieces = files.opened(paths, reading.refuse)
     if stdin is not None:
         pieces = chain(files.stream("-", stdin, reading.refuse), pieces)

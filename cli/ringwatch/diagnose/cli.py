@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from ringwatch.diagnose import app
 from ringwatch.diagnose.app import Diagnosis
+from ringwatch.diagnose.progress import Progress, size_of
 from ringwatch.diagnose.words import ACTIONS_ZH, RUNBOOKS, WORDS
 from ringwatch_collector.diagnosis.conclusion import Conclusion
 from ringwatch_knowledge.observation import Observation
@@ -132,7 +133,10 @@ def main(argv: Sequence[str]) -> int:
     """Diagnose what argv names, print the findings, return the exit code."""
     options = _parser().parse_args(list(argv))
     stdin = sys.stdin.buffer if "-" in options.evidence else None
-    diagnosis = app.of_evidence([Path(name) for name in options.evidence if name != "-"], stdin)
+    paths = [Path(name) for name in options.evidence if name != "-"]
+    progress = Progress(sys.stderr, 0 if stdin is not None else size_of(paths))
+    diagnosis = app.of_evidence(paths, stdin, progress)
+    progress.close()
     for why in diagnosis.reading.refused:
         print(f"{WORDS[options.lang]['refused']}: {_printable(why)}", file=sys.stderr)
     if options.json:
