@@ -62,10 +62,14 @@ def anchors() -> Iterable[str]:
     return {anchor for sign in signs() for anchor in sign.anchors}
 
 
+@cache
+def _by_anchor() -> tuple[tuple[str, Sign], ...]:
+    return tuple((anchor, sign) for sign in signs() for anchor in sign.anchors)
+
+
 def match(line: str) -> Iterator[tuple[Sign, dict[str, str]]]:
     """Yield each sign that a line shows, with its named parts."""
-    for sign in signs():
-        if any(anchor in line for anchor in sign.anchors):
-            fields = sign.fields_of(line)
-            if fields is not None:
-                yield sign, fields
+    for sign in dict.fromkeys([sign for anchor, sign in _by_anchor() if anchor in line]):
+        fields = sign.fields_of(line)
+        if fields is not None:
+            yield sign, fields

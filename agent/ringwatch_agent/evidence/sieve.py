@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache
+from heapq import heapify, heappop, heappush
 from typing import Final
 
 from ringwatch_agent.evidence.text import LONGEST_LINE
@@ -21,17 +22,23 @@ _MOST_SHAPES: Final = 100_000
 
 def _cover(anchors: Iterable[str]) -> tuple[str, ...]:
     """Return few short strings such that each anchor holds one of them."""
-    left = {anchor.translate(_TABLE) for anchor in anchors}
-    short = {anchor for anchor in left if len(anchor) <= _GRAM}
-    left -= short
-    chosen = set(short)
-    while left := {anchor for anchor in left if not any(gram in anchor for gram in chosen)}:
-        counts = Counter(
-            gram
-            for anchor in left
-            for gram in {anchor[at : at + _GRAM] for at in range(len(anchor) - _GRAM + 1)}
-        )
-        chosen.add(max(counts, key=lambda gram: (counts[gram], gram)))
+    stripped = {anchor.translate(_TABLE) for anchor in anchors}
+    chosen = {anchor for anchor in stripped if len(anchor) <= _GRAM}
+    left = {
+        anchor: _grams(anchor) for anchor in stripped - chosen if not any(token in anchor for token in chosen)
+    }
+    counts = Counter(gram for grams in left.values() for gram in grams)
+    # The gram that most anchors hold comes first; a count that has sunk since it was queued goes back in.
+    queue = [(-count, gram) for gram, count in counts.items()]
+    heapify(queue)
+    while left:
+        count, gram = heappop(queue)
+        if -count != counts[gram]:
+            heappush(queue, (-counts[gram], gram))
+            continue
+        chosen.add(gram)
+        for anchor in [anchor for anchor, grams in left.items() if gram in grams]:
+            counts.subtract(left.pop(anchor))
     return tuple(sorted(chosen))
 
 
