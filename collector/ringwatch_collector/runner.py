@@ -15,14 +15,13 @@ from ringwatch_collector.fleet.state import FleetState
 from ringwatch_collector.follow import Bell
 from ringwatch_collector.fusion import Fused
 from ringwatch_collector.store.store import Store
+from ringwatch_collector.trouble import jobs_in_trouble
 from ringwatch_collector.view import FleetView
-from ringwatch_proto.records import Finding, Incident, IncidentState, Severity
+from ringwatch_proto.records import Finding, Incident
 
 _LOG: Final = logging.getLogger("ringwatch.collector.runner")
 # How long those who follow wait for the disk; after that they are told, beside the trouble.
 _PERSIST_S: Final = 1.0
-# A job counts as healthy again this long after the last sign of trouble.
-_HEALTHY_AFTER_S: Final = 30.0
 
 
 class Book(Protocol):
@@ -97,7 +96,7 @@ class Runner:
         view = self._fleet.view(now_s)
         findings = [finding for detector in self._detectors for finding in self._ask(detector, view)]
         changed = self._book.update(self._fuse(findings, view), now_s)
-        self._fleet.learn(now_s, _jobs_in_trouble(self._book.all(), view))
+        self._fleet.learn(now_s, jobs_in_trouble(self._book.all(), view))
         self._counters.ticks += 1
         self.tick_ms = (self._clock.monotonic_s() - began_s) * 1000
         if changed:
@@ -121,21 +120,3 @@ class Runner:
         if name not in self._troubles:
             _LOG.exception("rule %s fails", name)
         self._troubles[name] = f"rule {name} fails: {type(error).__name__}: {str(error)[:200]}"
-
-
-def _jobs_in_trouble(incidents: Sequence[Incident], view: FleetView) -> set[str]:
-    """Return the jobs whose steps are no example of health now."""
-    ill: set[str] = set()
-    nodes: set[str] = set()
-    for incident in incidents:
-        if incident.state is IncidentState.RESOLVED or incident.severity is Severity.INFO:
-            continue
-        if not incident.active and incident.quiet_s > _HEALTHY_AFTER_S:
-            continue
-        for finding in incident.findings:
-            ill.update(subject.job for subject in (finding.culprit, *finding.victims))
-        nodes.add(incident.culprit.node)
-    for job in view.jobs:
-        if nodes and not nodes.isdisjoint(view.nodes.names[node] for node in job.node_of.tolist()):
-            ill.add(job.job)
-    return ill
