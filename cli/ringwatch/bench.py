@@ -11,6 +11,7 @@ from typing import Final
 BENCHES: Final[dict[str, tuple[str, str]]] = {
     "hook": ("ringwatch_drills.bench.hook:main", "step time of a real job with and without the hook"),
     "collector": ("ringwatch_drills.bench.collector:main", "ingest and detection under a simulated fleet"),
+    "fuzz": ("ringwatch_drills.bench.fuzz:main", "diagnose, fed by a coverage-guided fuzzer"),
     "cases": (
         "ringwatch_drills.bench.cases:main",
         "diagnose, scored on a folder of cases with known answers",
