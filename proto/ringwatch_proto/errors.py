@@ -69,5 +69,9 @@ class EvidenceError(RingwatchError):
     """A file of evidence cannot be read."""
 
 
+class RecordingError(RingwatchError):
+    """A recording cannot be read or written."""
+
+
 class UnreachableError(RingwatchError):
     """The other end of a connection is not there."""
