@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -17,13 +18,15 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION: Final = 1
+# The newest script under migrations/versions. A change here is a new script there; a test compares them.
+SCHEMA_REVISION: Final = "0003"
 
 METADATA: Final = MetaData()
 
 # SQLite numbers rows by itself only for INTEGER, PostgreSQL needs BIGINT for as many.
 _ROW_NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
+# What collectors from before migrations look at: they refuse any number but 1.
 SCHEMA: Final = Table("schema_version", METADATA, Column("version", Integer, primary_key=True))
 
 EVENTS: Final = Table(
@@ -96,4 +99,78 @@ AUDIT: Final = Table(
     Column("result", Text, nullable=False),
     Column("digest", String(64), nullable=False),
     Index("audit_incident", "incident"),
+)
+
+# Alerts on their way out, written with the incident's change. ``state`` is waiting, sent, dead or obsolete.
+OUTBOX: Final = Table(
+    "outbox",
+    METADATA,
+    Column("row_number", _ROW_NUMBER, primary_key=True, autoincrement=True),
+    Column("channel", String(64), nullable=False),
+    Column("key", String(160), nullable=False),
+    Column("incident", String(64), nullable=False),
+    Column("what", String(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+    Column("due_ns", BigInteger, nullable=False),
+    Column("settled_ns", BigInteger, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    UniqueConstraint("channel", "key"),
+    Index("outbox_state", "state", "channel", "row_number"),
+)
+
+SILENCES: Final = Table(
+    "silences",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("until_ns", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),
+)
+
+# What a job or a flow looked like while it was healthy; ``subject`` is ``job/NAME`` or ``flows``.
+LEARNED: Final = Table(
+    "learned",
+    METADATA,
+    Column("subject", String(300), primary_key=True),
+    Column("updated_ns", BigInteger, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
+
+# Secrets are 256 random bits, so that one round of SHA-256 keeps them as well as a slow hash would.
+TOKENS: Final = Table(
+    "access_tokens",
+    METADATA,
+    Column("id", String(16), primary_key=True),
+    Column("digest", String(64), nullable=False, unique=True),
+    # A role's word, or "join".
+    Column("role", String(16), nullable=False),
+    Column("name", String(64), nullable=False),
+    # Of join tokens: the names that may join with it, as a shell pattern.
+    Column("nodes", String(128), nullable=False),
+    # Of join tokens: how many more may join; -1 for any number.
+    Column("uses_left", Integer, nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+    # 0 for never.
+    Column("expires_ns", BigInteger, nullable=False),
+)
+
+CERTIFICATES: Final = Table(
+    "access_certificates",
+    METADATA,
+    Column("serial", String(48), primary_key=True),
+    Column("node", String(64), nullable=False),
+    Column("issued_ns", BigInteger, nullable=False),
+    Column("expires_ns", BigInteger, nullable=False),
+    Index("access_certificates_node", "node"),
+)
+
+# What is refused although it has not expired: the id of a token or the serial of a certificate.
+DENIED: Final = Table(
+    "access_denied",
+    METADATA,
+    Column("credential", String(48), primary_key=True),
+    Column("denied_ns", BigInteger, nullable=False),
+    Column("by", String(64), nullable=False),
 )

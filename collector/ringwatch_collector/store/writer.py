@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
 import threading
 from collections import deque
@@ -10,25 +11,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Engine, Table
+from sqlalchemy import Table
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from ringwatch_collector.counters import Counters
-from ringwatch_collector.store.engine import insert_new, insert_or_replace
-from ringwatch_collector.store.tables import AUDIT, EVENTS, INCIDENTS, PROGRESS, RUNS
+from ringwatch_collector.store.database import Database
+from ringwatch_collector.store.engine import is_corrupt, writing
+from ringwatch_collector.store.statements import statements
+from ringwatch_collector.store.tables import INCIDENTS, PROGRESS
+from ringwatch_proto.errors import StoreError
 
 Row = Mapping[str, object]
+# Statement or table name -> its rows, in the order in which they are run.
+Rows = Mapping[str, Sequence[Row]]
 
 _LOG: Final = logging.getLogger("ringwatch.collector.store")
 _MOST_GROUPED: Final = 2000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Write:
     """Rows of some tables that have to become durable together."""
 
-    rows: Mapping[str, Sequence[Row]]
-    done: asyncio.Future[None]
+    rows: dict[str, Sequence[Row]]
+    done: asyncio.Future[None] | concurrent.futures.Future[None]
 
 
 class Writer:
@@ -38,35 +44,60 @@ class Writer:
     done; ``trouble`` says why. A row that the database can never take is left out and counted.
     """
 
-    def __init__(self, engine: Engine, counters: Counters, retry_s: float) -> None:
-        self._engine = engine
+    def __init__(self, database: Database, counters: Counters, retry_s: float) -> None:
+        self._database = database
         self._counters = counters
         self._retry_s = retry_s
         self._waiting: deque[Write] = deque()
+        # The last waiting write of an incident that nothing but its newest state depends on.
+        self._newest: dict[str, Write] = {}
         self._progress: dict[tuple[str, str], Row] = {}
         self._changed = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
-        self._statements = {
-            EVENTS.name: insert_new(engine, EVENTS),
-            PROGRESS.name: insert_or_replace(engine, PROGRESS, ("node", "spool")),
-            INCIDENTS.name: insert_or_replace(engine, INCIDENTS, ("id",)),
-            RUNS.name: insert_or_replace(engine, RUNS, ("id",)),
-            AUDIT.name: insert_new(engine, AUDIT),
-        }
+        self._statements = statements(database.engine)
         self.trouble = ""
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
-    def submit(self, rows: Mapping[str, Sequence[Row]]) -> asyncio.Future[None]:
+    def submit(self, rows: Rows) -> asyncio.Future[None]:
         """Queue rows; the future is done once they are on disk. Called on the event loop."""
-        write = Write(rows=rows, done=asyncio.get_running_loop().create_future())
+        done = asyncio.get_running_loop().create_future()
+        self._queue(Write(rows=dict(rows), done=done))
+        return done
+
+    def submit_incident(self, incident_id: str, row: Row) -> asyncio.Future[None]:
+        """Queue an incident that changed in nothing that anyone is told of.
+
+        While the database refuses work, a newer state takes the place of the one that still waits,
+        so that a day of trouble does not fill the memory. Called on the event loop.
+        """
+        with self._changed:
+            older = self._newest.get(incident_id)
+            if older is not None and isinstance(older.done, asyncio.Future):
+                older.rows[INCIDENTS.name] = [row]
+                return older.done
+            write = Write(rows={INCIDENTS.name: [row]}, done=asyncio.get_running_loop().create_future())
+            self._waiting.append(write)
+            self._newest[incident_id] = write
+            self._changed.notify()
+        return write.done  # type: ignore[return-value]  # made four lines above
+
+    def submit_from_thread(self, rows: Rows) -> concurrent.futures.Future[None]:
+        """Queue rows from a thread without a loop."""
+        done: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._queue(Write(rows=dict(rows), done=done))
+        return done
+
+    def _queue(self, write: Write) -> None:
         with self._changed:
             self._waiting.append(write)
+            # What comes now must not be overtaken by an older state that was let in before it.
+            for row in write.rows.get(INCIDENTS.name, ()):
+                self._newest.pop(str(row["id"]), None)
             self._changed.notify()
-        return write.done
 
     def note_progress(self, node: str, spool: str, sequence: int, now_ns: int) -> None:
         """Remember how far a spool was taken; written with the next commit or ``flush``."""
@@ -94,6 +125,7 @@ class Writer:
                 if not self._waiting and not self._stopping:
                     self._changed.wait(timeout=5.0)
                 group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_GROUPED))]
+                self._newest.clear()
                 progress, self._progress = list(self._progress.values()), {}
                 ending = self._stopping and not self._waiting
             if (group or progress) and self._write(group, progress):
@@ -104,11 +136,14 @@ class Writer:
     def _write(self, group: Sequence[Write], progress: Sequence[Row]) -> bool:
         """Write a group, however long it takes; return False when a stop came first."""
         while True:
+            engine = self._database.engine
             try:
                 self._commit(group, progress)
             except Exception as error:  # noqa: BLE001  (a dead writer would acknowledge nothing for ever)
                 self._failed(error)
-                if _may_pass(error):
+                if is_corrupt(error) and self._healed(error):
+                    continue
+                if _may_pass(error) or engine is not self._database.engine:
                     if self._pause():
                         continue
                     return False
@@ -117,13 +152,22 @@ class Writer:
             self._recovered()
             return True
 
+    def _healed(self, error: Exception) -> bool:
+        """Have a corrupt file replaced; return whether there is a sound one now."""
+        try:
+            self._database.heal(self._database.engine, error)
+        except Exception as worse:  # noqa: BLE001  (a dead writer would acknowledge nothing for ever)
+            self._failed(worse)
+            return False
+        return True
+
     def _pause(self) -> bool:
         """Wait before the next try; return False when there shall be none."""
         with self._changed:
             return not self._changed.wait_for(lambda: self._stopping, timeout=self._retry_s)
 
     def _commit(self, group: Sequence[Write], progress: Sequence[Row]) -> None:
-        with self._engine.begin() as connection:
+        with writing(self._database.engine) as connection:
             for write in group:
                 for name, rows in write.rows.items():
                     connection.execute(self._statements[name], list(rows))
@@ -139,7 +183,7 @@ class Writer:
     def _write_row(self, name: str, row: Row) -> bool:
         while True:
             try:
-                with self._engine.begin() as connection:
+                with writing(self._database.engine) as connection:
                     connection.execute(self._statements[name], [row])
             except Exception as error:  # noqa: BLE001  (a dead writer would acknowledge nothing for ever)
                 if _may_pass(error):
@@ -165,13 +209,18 @@ class Writer:
 
 def _may_pass(error: Exception) -> bool:
     """Tell a database that does not work now from a row that it can never take."""
+    if isinstance(error, StoreError):
+        return True
     return isinstance(error, DBAPIError) and not isinstance(error, IntegrityError | DataError)
 
 
 def _report_done(group: Sequence[Write]) -> None:
     by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
     for write in group:
-        by_loop.setdefault(write.done.get_loop(), []).append(write.done)
+        if isinstance(write.done, asyncio.Future):
+            by_loop.setdefault(write.done.get_loop(), []).append(write.done)
+        else:
+            write.done.set_result(None)
     for loop, futures in by_loop.items():
         # The loop may have closed after a stop that did not wait; nobody listens then.
         if not loop.is_closed():

@@ -2,48 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
-import pytest
+from tests.collector.store.records import EVENT
 
 from ringwatch_collector.counters import Counters
-from ringwatch_collector.store.engine import sqlite_url
 from ringwatch_collector.store.store import Store, StoredRun
-from ringwatch_collector.view import SeenEvent
-from ringwatch_proto.errors import StoreError
-
-EVENT = SeenEvent(
-    node="n1",
-    at_s=1_700_000_000.5,
-    received_s=1_700_000_001.0,
-    kind="gpu.xid",
-    severity=3,
-    source="kmsg",
-    device="GPU-1",
-    code=79,
-    text='it\'s "quoted"; DROP TABLE events; 中文',
-    fields={"pid": "7"},
-    backfill=True,
-)
-
-
-@pytest.fixture
-def counters() -> Counters:
-    """Return fresh counts."""
-    return Counters()
-
-
-@pytest.fixture
-def store(tmp_path: Path, counters: Counters) -> Iterator[Store]:
-    """Open a store in a fresh folder."""
-    made = Store(sqlite_url(tmp_path), counters)
-    yield made
-    made.close()
 
 
 async def test_an_event_comes_back_as_it_was_put(store: Store) -> None:
@@ -92,12 +57,12 @@ async def test_progress_is_written_with_the_events_before_it(store: Store) -> No
     assert not store.progress(2000.0)
 
 
-async def test_progress_that_was_noted_is_written_at_the_end(tmp_path: Path) -> None:
+async def test_progress_that_was_noted_is_written_at_the_end(url: str) -> None:
     """A stop loses nothing."""
-    store = Store(sqlite_url(tmp_path), Counters())
+    store = Store(url, Counters())
     store.note_progress("n1", "s", 9, time.time())
     store.close()
-    store = Store(sqlite_url(tmp_path), Counters())
+    store = Store(url, Counters())
     assert [row.sequence for row in store.progress(0.0)] == [9]
     store.close()
 
@@ -108,21 +73,3 @@ async def test_runs_are_kept_as_their_newest_document(store: Store) -> None:
     await store.put_run(run)
     await store.put_run(replace(run, state="succeeded", document='{"a": 1}'))
     assert store.runs() == [replace(run, state="succeeded", document='{"a": 1}')]
-
-
-async def test_old_events_are_forgotten_a_part_at_a_time(store: Store) -> None:
-    """So that nobody waits for a long delete."""
-    await store.put_events("s", [(n, 5, replace(EVENT, received_s=100.0 + n)) for n in range(10)])
-    assert store.forget_events(108.0, most=5) == 5
-    assert store.forget_events(108.0, most=5) == 3
-    assert [number for _, number, _ in store.events()] == [8, 9]
-
-
-def test_a_database_of_a_newer_ringwatch_is_refused(tmp_path: Path, counters: Counters) -> None:
-    """It may hold what this one would destroy."""
-    Store(sqlite_url(tmp_path), counters).close()
-    with closing(sqlite3.connect(tmp_path / "ringwatch.db")) as database:
-        database.execute("update schema_version set version = 99")
-        database.commit()
-    with pytest.raises(StoreError, match="schema 99"):
-        Store(sqlite_url(tmp_path), counters)
