@@ -1,0 +1,1 @@
+"""``ringwatch bench detection``: what the detectors find, miss and wrongly accuse, beside published rules."""
