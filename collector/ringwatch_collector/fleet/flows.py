@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ringwatch_collector.fleet.waves import Wave
 from ringwatch_collector.view import Floats, FlowView, Ints, Seconds
 from ringwatch_proto import layout
 
@@ -77,22 +78,37 @@ class Flows:
         self._node_of_address.update(dict.fromkeys(named, node))
         self._addresses_of[node] = named
 
-    def put(self, node: int, packed: bytes, job_of_row: Callable[[int], str], at_s: float) -> None:
-        """Write the FLOW records of one batch."""
-        records = np.frombuffer(packed, FLOW_DTYPE)
-        rows = self._rows(node, records)
-        found = rows >= 0
-        records, rows = records[found], rows[found]
+    def put(self, wave: Wave, job_of_row: Callable[[int, int], str]) -> None:
+        """Write the FLOW records of one wave; ``job_of_row`` names the job of a node's rank row."""
+        if not wave.flows.data:
+            return
+        data = [np.frombuffer(packed, FLOW_DTYPE) for packed in wave.flows.data]
+        rows = np.concatenate(
+            [
+                self._rows(wave.nodes[batch], each)
+                for batch, each in zip(wave.flows.batches, data, strict=True)
+            ]
+        )
+        records, found = np.concatenate(data), rows >= 0
+        at_s = np.array(wave.at_s)[wave.flows.batch_of_each(FLOW_DTYPE.itemsize)]
+        if not found.all():
+            records, rows, at_s = records[found], rows[found], at_s[found]
         distinct, first, back = np.unique(rows, return_index=True, return_inverse=True)
         if not distinct.size:
             return
-        for row, where in zip(distinct.tolist(), first.tolist(), strict=True):
-            self._jobs[row] = job_of_row(int(records["rank_row"][where]))
-        newer = at_s >= self._received_s[distinct]
-        self._write(distinct, newer, _summed(records, back, distinct.size), at_s)
+        self._name_jobs(distinct, records["rank_row"][first], job_of_row)
+        newer = at_s[first] >= self._received_s[distinct]
+        self._write(distinct, newer, _summed(records, back, distinct.size), at_s[first])
 
-    def _write(self, rows: Ints, newer: NDArray[np.bool_], sums: dict[str, Seconds], at_s: float) -> None:
-        rows = rows[newer]
+    def _name_jobs(
+        self, rows: Ints, rank_rows: NDArray[np.integer], job_of_row: Callable[[int, int], str]
+    ) -> None:
+        nodes = self._node_of[rows].tolist()
+        for row, node, rank_row in zip(rows.tolist(), nodes, rank_rows.tolist(), strict=True):
+            self._jobs[row] = job_of_row(node, rank_row)
+
+    def _write(self, rows: Ints, newer: NDArray[np.bool_], sums: dict[str, Seconds], at_s: Seconds) -> None:
+        rows, at_s = rows[newer], at_s[newer]
         places = self._taken[rows] % _RECENT
         self._rings["at_s"][rows, places] = at_s
         for name in ("delivery", "busy", "unsent"):

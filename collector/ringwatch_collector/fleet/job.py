@@ -13,7 +13,7 @@ from ringwatch_collector.fleet.rank_states import RankStateColumns
 from ringwatch_collector.fleet.references import Reference, blend, learn, nothing
 from ringwatch_collector.fleet.slots import Slots
 from ringwatch_collector.fleet.steps import StepWindow
-from ringwatch_collector.view import Flags, Ints, JobView
+from ringwatch_collector.view import Flags, Ints, JobView, Seconds
 from ringwatch_proto.layout import StepFlag
 
 Records = NDArray[np.void]
@@ -46,14 +46,20 @@ class JobPolicy:
 class Job:
     """One run of a job: the same name with other processes is another ``Job``."""
 
-    def __init__(self, name: str, started_s: float, policy: JobPolicy, dropped: Counter[str]) -> None:
+    def __init__(
+        self, name: str, number: int, started_s: float, policy: JobPolicy, dropped: Counter[str]
+    ) -> None:
         self.name = name
+        # Of no other run, whatever its name.
+        self.number = number
         self.started_s = started_s
         self.user = ""
         self.world_size = 0
         self.heard_s = started_s
         # Goes up whenever a rank's column changes, so that whoever remembers columns looks again.
         self.layout = 0
+        # The layout for which whoever remembers columns looked last.
+        self.mapped_layout = -1
         self.retired = False
         self._policy = policy
         self._dropped = dropped
@@ -151,12 +157,26 @@ class Job:
         self._sorted = True
         self.layout += 1
 
-    def put_steps(self, columns: Ints, records: Records, correction_s: float, *, live: bool) -> None:
-        """Write STEP records of the ranks in ``columns``."""
+    def layout_now(self) -> int:
+        """Return the layout once ranks stand in their order."""
+        self._ready()
+        return self.layout
+
+    def columns_of(self, ranks: Ints, nodes: Ints) -> Ints:
+        """Return the column of each rank, -1 for one that is not known or runs on another node."""
+        self._ready()
+        known = self._ranks[: self.size]
+        places = np.minimum(np.searchsorted(known, ranks), max(self.size - 1, 0))
+        here = (known[places] == ranks) & (self._node_of[places] == nodes)
+        return np.where(here, places, -1)
+
+    def put_steps(self, columns: Ints, records: Records, correction_s: Seconds, *, live: bool) -> None:
+        """Write STEP records of the ranks in ``columns``; each with the correction of its node's clock."""
         kept = self._place(columns, records["step"], live=live)
         if not kept.any():
             return
-        columns, records = columns[kept], records[kept]
+        if not kept.all():
+            columns, records, correction_s = columns[kept], records[kept], correction_s[kept]
         rows = records["step"].astype(np.int64) - self.window.base
         values: dict[str, NDArray[np.generic]] = {
             name: _possible(records[name]) for name in ("step_s", "data_s", "compute_s", "pause_s")
@@ -169,27 +189,25 @@ class Job:
     def put_collectives(self, communicators: Ints, columns: Ints, records: Records, *, live: bool) -> None:
         """Write COLLECTIVE records; ``communicators`` are ids that ``Slots.communicator`` gave."""
         kept = self._place(columns, records["step"], live=live)
-        communicators, columns, records = communicators[kept], columns[kept], records[kept]
+        if not kept.all():
+            communicators, columns, records = communicators[kept], columns[kept], records[kept]
         slots = self.slots.place(communicators, records, self.window.affordable_slots(self.size))
+        self.window.reserve(self.size, len(self.slots))
+        rows = records["step"].astype(np.int64) - self.window.base
         found = slots >= 0
         self._dropped["collective_slot_beyond_cap"] += int(found.size - np.count_nonzero(found))
-        if not found.any():
-            return
-        self.window.reserve(self.size, len(self.slots))
-        rows = records["step"][found].astype(np.int64) - self.window.base
-        inside = rows >= 0
-        self.window.put_collectives(
-            rows[inside],
-            slots[found][inside],
-            columns[found][inside],
-            _possible(records["start_s"][found][inside]),
-            _possible(records["duration_s"][found][inside]),
-        )
+        found &= rows >= 0
+        if not found.all():
+            rows, slots, columns, records = rows[found], slots[found], columns[found], records[found]
+        if rows.size:
+            self.window.put_collectives(
+                rows, slots, columns, _possible(records["start_s"]), _possible(records["duration_s"])
+            )
 
-    def put_states(self, columns: Ints, records: Records, at_s: float) -> None:
+    def put_states(self, columns: Ints, records: Records, at_s: Seconds) -> None:
         """Write RANK_STATE records."""
         self.states.put(columns, records, at_s)
-        self.heard_s = max(self.heard_s, at_s)
+        self.heard_s = max(self.heard_s, float(at_s.max()))
 
     def _place(self, columns: Ints, steps: NDArray[np.uint64], *, live: bool) -> Flags:
         """Slide the window to the newest step and say which records lie in it.

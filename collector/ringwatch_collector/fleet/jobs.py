@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ringwatch_collector.fleet.job import Job, JobPolicy, Records
-from ringwatch_collector.view import Ints
+from ringwatch_collector.fleet.rank_rows import RankRows
+from ringwatch_collector.fleet.waves import Packed, Wave
+from ringwatch_collector.view import Ints, Seconds
 from ringwatch_proto import events, layout
 from ringwatch_proto.v1 import telemetry_pb2 as wire
 
@@ -22,43 +24,24 @@ RANK_STATE_DTYPE: Final = np.dtype(list(layout.RANK_STATE_FIELDS))
 _MOST_COMMUNICATORS: Final = 65536
 
 
-@dataclass(slots=True)
-class JobRows:
-    """The ranks of one job on one node: what ``rank_row`` and ``communicator`` of its records mean."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeJobs:
+    """The ranks that a node named in its Hello in force."""
+
+    ranks: frozenset[tuple[Job, int]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """The records of one job out of a wave."""
 
     job: Job
-    node: int
-    ranks: list[int] = field(default_factory=list)
-    communicator_ids: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    _columns: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    _layout: int = -1
-
-    def columns(self) -> Ints:
-        """Return the column of each rank, -1 for one that belongs to another node or run by now."""
-        if self._layout != self.job.layout:
-            self._columns = np.array([self._column(rank) for rank in self.ranks], np.int64)
-            self._layout = self.job.layout
-        return self._columns
-
-    def _column(self, rank: int) -> int:
-        identity = self.job.identity(rank)
-        return self.job.column_of(rank) if identity is not None and identity[0] == self.node else -1
-
-    def communicators(self, indices: NDArray[np.uint16]) -> Ints:
-        """Return the job's communicator id for each index of this node, -1 for an unknown one."""
-        known = indices < self.communicator_ids.size
-        found = np.full(indices.size, -1, np.int64)
-        found[known] = self.communicator_ids[indices[known]]
-        return found
-
-
-@dataclass(slots=True, kw_only=True)
-class NodeJobs:
-    """What the rank rows of one node mean: for each row which ``JobRows`` and which place in it."""
-
-    parts: list[JobRows] = field(default_factory=list)
-    part_of_row: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    place_of_row: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    columns: Ints
+    records: Records
+    nodes: Ints
+    at_s: Seconds
+    correction_s: Seconds
+    live: bool
 
 
 class Jobs:
@@ -70,6 +53,9 @@ class Jobs:
         self._keep_ended_s = keep_ended_s
         self._most = most
         self._jobs: dict[str, Job] = {}
+        self._by_number: dict[int, Job] = {}
+        self._numbers = itertools.count()
+        self._rows = RankRows()
         # (rank, node, pid) of the run before, so that a late Hello cannot bring it back.
         self._retired: dict[str, set[tuple[int, int, int]]] = {}
         self._ended_s: dict[str, float] = {}
@@ -87,22 +73,23 @@ class Jobs:
     def hello(self, node: int, hello: wire.Hello, old: NodeJobs, now_s: float) -> NodeJobs:
         """Take in the ranks and communicators that a node names, and let go of those it no longer names."""
         rows = 1 + max((info.row for info in hello.ranks), default=-1)
-        meaning = NodeJobs(part_of_row=np.full(rows, -1, np.int64), place_of_row=np.zeros(rows, np.int64))
-        parts: dict[str, JobRows] = {}
+        groups = 1 + max((item.index for item in hello.communicators), default=-1)
+        first, first_group = self._rows.assign(node, rows, groups)
+        arena, here, named = self._rows.ranks, {}, set()
         for info in hello.ranks:
             job = self._join(node, info, now_s)
             if job is None:
                 continue
-            part = parts.get(info.job)
-            if part is None or part.job is not job:
-                part = parts[info.job] = JobRows(job, node)
-                meaning.parts.append(part)
-            meaning.part_of_row[info.row] = len(meaning.parts) - 1
-            meaning.place_of_row[info.row] = len(part.ranks)
-            part.ranks.append(info.rank)
-        self._name_communicators(hello, parts)
-        self._let_go(old, meaning)
-        return meaning
+            here[info.job] = job
+            named.add((job, info.rank))
+            row = first + info.row
+            arena["run"][row], arena["rank"][row], arena["node"][row] = job.number, info.rank, node
+            job.mapped_layout = -1
+        self._name_communicators(hello, here, first_group)
+        for job, rank in old.ranks - named:
+            if not job.retired:
+                job.absent(rank)
+        return NodeJobs(ranks=frozenset(named))
 
     def _join(self, node: int, info: wire.RankInfo, now_s: float) -> Job | None:
         who = (info.rank, node, info.pid)
@@ -111,72 +98,104 @@ class Jobs:
             return None
         job = self._jobs.get(info.job)
         if job is not None and job.identity(info.rank) not in (None, (node, info.pid)):
-            self._retired[info.job] = job.identities()
-            job.retired = True
+            self._retire(job)
             job = None
         if job is None:
             if len(self._jobs) >= self._most and info.job not in self._jobs:
                 self._dropped["job_beyond_limit"] += 1
                 return None
-            job = self._jobs[info.job] = Job(info.job, now_s, self._policy, self._dropped)
+            job = Job(info.job, next(self._numbers), now_s, self._policy, self._dropped)
+            self._jobs[info.job] = self._by_number[job.number] = job
         job.join(info.rank, node, info.pid, info.gpu)
         job.user = info.user
         job.world_size = max(job.world_size, info.world_size)
         self._ended_s.pop(info.job, None)
         return job
 
-    def _name_communicators(self, hello: wire.Hello, parts: dict[str, JobRows]) -> None:
-        size = 1 + max((item.index for item in hello.communicators), default=-1)
-        for part in parts.values():
-            part.communicator_ids = np.full(size, -1, np.int64)
+    def _retire(self, job: Job) -> None:
+        self._retired[job.name] = job.identities()
+        job.retired = True
+        del self._by_number[job.number]
+
+    def _name_communicators(self, hello: wire.Hello, here: dict[str, Job], first: int) -> None:
+        arena = self._rows.communicators
         for item in hello.communicators:
-            named = parts.get(item.job)
-            if named is not None:
-                number = named.job.slots.communicator(item.name, tuple(item.ranks))
-                named.communicator_ids[item.index] = number if number < _MOST_COMMUNICATORS else -1
+            job = here.get(item.job)
+            if job is None:
+                continue
+            number = job.slots.communicator(item.name, tuple(item.ranks))
+            if number < _MOST_COMMUNICATORS:
+                arena["run"][first + item.index], arena["number"][first + item.index] = job.number, number
 
-    def _let_go(self, old: NodeJobs, new: NodeJobs) -> None:
-        kept = {(part.job.name, rank) for part in new.parts for rank in part.ranks}
-        for part in old.parts:
-            for rank in part.ranks:
-                if (part.job.name, rank) not in kept and not part.job.retired:
-                    part.job.absent(rank)
+    def put(self, wave: Wave) -> None:
+        """Write the packed records of one wave."""
+        self._map_columns()
+        for part in self._parts(wave, wave.rank_states, RANK_STATE_DTYPE):
+            part.job.put_states(part.columns, part.records, part.at_s)
+        for part in self._parts(wave, wave.steps, STEP_DTYPE):
+            part.job.put_steps(part.columns, part.records, part.correction_s, live=part.live)
+        for part in self._parts(wave, wave.collectives, COLLECTIVE_DTYPE):
+            self._put_collectives(part)
 
-    def put(
-        self, meaning: NodeJobs, batch: wire.Batch, at_s: float, correction_s: float, *, live: bool
-    ) -> None:
-        """Write the packed records of one batch."""
-        if batch.rank_states:
-            for part, columns, records in self._split(meaning, batch.rank_states, RANK_STATE_DTYPE):
-                part.job.put_states(columns, records, at_s)
-        if batch.steps:
-            for part, columns, records in self._split(meaning, batch.steps, STEP_DTYPE):
-                part.job.put_steps(columns, records, correction_s, live=live)
-        if batch.collectives:
-            for part, columns, records in self._split(meaning, batch.collectives, COLLECTIVE_DTYPE):
-                groups = part.communicators(records["communicator"])
-                known = groups >= 0
-                self._dropped["communicator_not_named"] += int(known.size - np.count_nonzero(known))
-                if known.any():
-                    part.job.put_collectives(groups[known], columns[known], records[known], live=live)
+    def _put_collectives(self, part: _Part) -> None:
+        runs = np.full(part.columns.size, part.job.number, np.int64)
+        groups = self._rows.communicator_of(part.nodes, part.records["communicator"], runs)
+        known = groups >= 0
+        if known.all():
+            part.job.put_collectives(groups, part.columns, part.records, live=part.live)
+            return
+        self._dropped["communicator_not_named"] += int(known.size - np.count_nonzero(known))
+        if known.any():
+            part.job.put_collectives(groups[known], part.columns[known], part.records[known], live=part.live)
 
-    def _split(
-        self, meaning: NodeJobs, packed: bytes, dtype: np.dtype[np.void]
-    ) -> Iterator[tuple[JobRows, Ints, Records]]:
+    def _map_columns(self) -> None:
+        """Look up the column of every rank row of the jobs whose columns moved."""
+        moved = [job.number for job in self._jobs.values() if job.layout_now() != job.mapped_layout]
+        if not moved:
+            return
+        arena = self._rows.ranks
+        rows = np.flatnonzero(np.isin(arena["run"], moved))
+        for number, mine in _by_value(arena["run"][rows]):
+            job, of_job = self._by_number[number], rows[mine]
+            arena["column"][of_job] = job.columns_of(arena["rank"][of_job], arena["node"][of_job])
+        for number in moved:
+            job = self._by_number[number]
+            job.mapped_layout = job.layout
+
+    def _parts(self, wave: Wave, packed: Packed, dtype: np.dtype[np.void]) -> Iterator[_Part]:
         """Yield the records of each job, with the column of each; those of nobody are counted."""
-        records = np.frombuffer(packed, dtype)
-        rows = records["rank_row"]
-        parts = meaning.part_of_row[rows]
-        self._dropped["record_of_no_rank"] += int(np.count_nonzero(parts < 0))
-        for number, part in enumerate(meaning.parts):
-            mine = parts == number
-            columns = part.columns()[meaning.place_of_row[rows[mine]]]
-            known = columns >= 0
-            if part.job.retired:
-                known[:] = False
-            self._dropped["record_of_an_earlier_run"] += int(known.size - np.count_nonzero(known))
-            if known.any():
-                yield part, columns[known], records[mine][known]
+        if not packed.data:
+            return
+        records = np.frombuffer(b"".join(packed.data), dtype)
+        batches = packed.batch_of_each(dtype.itemsize)
+        nodes, at_s, correction_s, live = (column[batches] for column in wave.columns())
+        rows = self._rows.rows_of(nodes, records["rank_row"])
+        arena = self._rows.ranks
+        runs = np.where(rows >= 0, arena["run"][rows], -1)
+        columns = np.where(rows >= 0, arena["column"][rows], -1)
+        self._dropped["record_of_no_rank"] += int(np.count_nonzero(runs < 0))
+        for value, mine in _by_value(2 * runs + live):
+            if value < 0:
+                continue
+            job = self._by_number.get(value // 2)
+            known = mine[columns[mine] >= 0] if job is not None else mine[:0]
+            self._dropped["record_of_an_earlier_run"] += mine.size - known.size
+            if job is not None and known.size:
+                yield _Part(
+                    job=job,
+                    columns=columns[known],
+                    records=records[known],
+                    nodes=nodes[known],
+                    at_s=at_s[known],
+                    correction_s=correction_s[known],
+                    live=bool(value % 2),
+                )
+
+    def name_of(self, node: int, rank_row: int) -> str:
+        """Return the job of a node's rank row, empty when it has none."""
+        row = int(self._rows.rows_of(np.array([node]), np.array([rank_row]))[0])
+        job = self._by_number.get(int(self._rows.ranks["run"][row])) if row >= 0 else None
+        return job.name if job is not None else ""
 
     def note_event(self, event: wire.Event, at_s: float, node: int) -> None:
         """Take over what an event says about a rank: that it left or died."""
@@ -194,10 +213,22 @@ class Jobs:
         for name, job in list(self._jobs.items()):
             if job.ended:
                 if now_s - self._ended_s.setdefault(name, now_s) > self._keep_ended_s:
-                    job.retired = True
-                    self._retired[name] = job.identities()
+                    self._retire(job)
                     del self._jobs[name], self._ended_s[name]
                 continue
             job.learn(now_s, healthy=name not in ill)
         while len(self._retired) > self._most:
             del self._retired[next(iter(self._retired))]
+
+
+def _by_value(values: Ints) -> Iterator[tuple[int, Ints]]:
+    """Yield each distinct value with the positions at which it stands, in their order."""
+    if not values.size:
+        return
+    if values[0] == values[-1] and (values == values[0]).all():
+        yield int(values[0]), np.arange(values.size)
+        return
+    order = np.argsort(values, kind="stable")
+    ends = np.flatnonzero(np.diff(values[order], append=values[order[-1]] + 1)) + 1
+    for first, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True):
+        yield int(values[order[first]]), order[first:end]

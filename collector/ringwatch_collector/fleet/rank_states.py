@@ -59,10 +59,13 @@ class RankStateColumns:
         for array in (*arrays, self._received_s, self._alive):
             array[: order.size] = array[order]
 
-    def put(self, columns: NDArray[np.int64], records: NDArray[np.void], received_s: float) -> None:
+    def put(
+        self, columns: NDArray[np.int64], records: NDArray[np.void], received_s: NDArray[np.float64]
+    ) -> None:
         """Write RANK_STATE records; one that is older than what is there changes nothing."""
         newer = received_s >= self._received_s[columns]
-        columns, records = columns[newer], records[newer]
+        if not newer.all():
+            columns, records, received_s = columns[newer], records[newer], received_s[newer]
         for name in _INTS:
             # Counters are unsigned on the wire; no honest one comes near the edge.
             self._ints[name][columns] = np.minimum(records[name].astype(np.uint64), _LARGEST)

@@ -14,8 +14,6 @@ from ringwatch_collector.view import CollectiveSlot, Flags, Ints
 class _Slot:
     communicator: int
     slot: int
-    kind: int
-    bytes: int
 
 
 class Slots:
@@ -29,7 +27,11 @@ class Slots:
         self._communicators: dict[tuple[str, tuple[int, ...]], int] = {}
         self._names: list[tuple[str, tuple[int, ...]]] = []
         self._slots: list[_Slot] = []
-        self._index: dict[int, int] = {}
+        # Codes of (communicator, place) in order, and the slot of each.
+        self._codes: Ints = np.zeros(0, np.int64)
+        self._slot_of_code: Ints = np.zeros(0, np.int64)
+        # (K, 2) kind and bytes of each slot, as they were last told.
+        self._sizes: NDArray[np.uint64] = np.zeros((0, 2), np.uint64)
         self._masks: dict[int, Flags] = {}
         self._masks_layout = -1
 
@@ -47,22 +49,44 @@ class Slots:
     def place(self, communicators: Ints, records: NDArray[np.void], affordable: int) -> Ints:
         """Return the slot of each COLLECTIVE record, -1 for those beyond the cap or ``affordable``."""
         codes = communicators * 65536 + records["slot"].astype(np.int64)
-        distinct, first, back = np.unique(codes, return_index=True, return_inverse=True)
-        slots = np.full(distinct.size, -1, np.int64)
-        for at, (code, where) in enumerate(zip(distinct.tolist(), first.tolist(), strict=True)):
-            slots[at] = self._slot(code, records[where], min(self._most, affordable))
-        return slots[back]
+        slots = self._known(codes)
+        fresh = slots < 0
+        if fresh.any():
+            distinct, first = np.unique(codes[fresh], return_index=True)
+            records_of = records[fresh]
+            for code, where in zip(distinct.tolist(), first.tolist(), strict=True):
+                self._slot(code, records_of[where], min(self._most, affordable))
+            slots = self._known(codes)
+        self._note_sizes(slots, records)
+        return slots
 
-    def _slot(self, code: int, record: np.void, most: int) -> int:
-        number = self._index.get(code)
-        if number is None:
-            if len(self._slots) >= most:
-                return -1
-            number = self._index[code] = len(self._slots)
-            self._slots.append(_Slot(communicator=code // 65536, slot=code % 65536, kind=0, bytes=0))
-        self._slots[number].kind = int(record["kind"])
-        self._slots[number].bytes = int(record["bytes"])
-        return number
+    def _known(self, codes: Ints) -> Ints:
+        """Return the slot of each code, -1 for those that have none."""
+        if not self._codes.size:
+            return np.full(codes.size, -1, np.int64)
+        at = np.minimum(np.searchsorted(self._codes, codes), self._codes.size - 1)
+        return np.where(self._codes[at] == codes, self._slot_of_code[at], -1)
+
+    def _note_sizes(self, slots: Ints, records: NDArray[np.void]) -> None:
+        """Take over kind and size where they are not what they were."""
+        placed = slots >= 0
+        if not placed.all():
+            slots, records = slots[placed], records[placed]
+        sizes = self._sizes[slots]
+        changed = (records["bytes"] != sizes[:, 1]) | (records["kind"] != sizes[:, 0])
+        if changed.any():
+            self._sizes[slots[changed], 0] = records["kind"][changed]
+            self._sizes[slots[changed], 1] = records["bytes"][changed]
+
+    def _slot(self, code: int, record: np.void, most: int) -> None:
+        if len(self._slots) >= most:
+            return
+        at = int(np.searchsorted(self._codes, code))
+        self._codes = np.insert(self._codes, at, code)
+        self._slot_of_code = np.insert(self._slot_of_code, at, len(self._slots))
+        self._slots.append(_Slot(communicator=code // 65536, slot=code % 65536))
+        size = np.array([[record["kind"], record["bytes"]]], np.uint64)
+        self._sizes = np.concatenate([self._sizes, size])
 
     def _mask(self, communicator: int, ranks: Ints, layout: int) -> Flags:
         if layout != self._masks_layout:
@@ -86,9 +110,9 @@ class Slots:
             CollectiveSlot(
                 communicator=self._names[slot.communicator][0],
                 slot=slot.slot,
-                kind=slot.kind,
-                bytes=slot.bytes,
+                kind=kind,
+                bytes=size,
                 members=self._mask(slot.communicator, ranks, layout),
             )
-            for slot in self._slots
+            for slot, (kind, size) in zip(self._slots, self._sizes.tolist(), strict=True)
         )

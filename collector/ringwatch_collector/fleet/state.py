@@ -9,12 +9,15 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from ringwatch_collector.fleet.flows import Flows
 from ringwatch_collector.fleet.job import JobPolicy
 from ringwatch_collector.fleet.jobs import Jobs, NodeJobs
 from ringwatch_collector.fleet.nodes import Node, Nodes
 from ringwatch_collector.fleet.recent_events import RecentEvents
 from ringwatch_collector.fleet.table import DeviceTable
+from ringwatch_collector.fleet.waves import MOST_WAITING_BYTES, Waves
 from ringwatch_collector.view import FleetView, SeenEvent
 from ringwatch_proto.signals import Table
 from ringwatch_proto.v1 import telemetry_pb2 as wire
@@ -58,6 +61,9 @@ class FleetState:
         self.flows = Flows(dropped, most=policy.most_flows)
         self.events = RecentEvents(dropped)
         self._meanings: dict[int, NodeJobs] = {}
+        self._waves = Waves()
+        # Events about ranks: they count after what their batch says of the ranks.
+        self._departures: list[tuple[wire.Event, float, int]] = []
         self._learned_s = started_s
 
     def remember(self, node: str, first_seen_s: float, last_batch_s: float) -> None:
@@ -67,6 +73,7 @@ class FleetState:
 
     def hello(self, hello: wire.Hello, now_s: float) -> Node:
         """Bind what a node says it will send."""
+        self.settle()
         node = self.nodes.add(hello.node, now_s)
         named: set[Table] = set()
         for schema in hello.tables:
@@ -91,29 +98,54 @@ class FleetState:
             self.nodes.connected[known.index] = connected
 
     def batch(self, node: Node, batch: wire.Batch, spool: str, received_s: float) -> list[SeenEvent]:
-        """Copy one batch in and return its events, one for one."""
+        """Take one batch in, to be written at the next look, and return its events, one for one."""
         index, clock = node.index, node.clock
         wall_s = batch.wall_ns / _NS
         clock.take(received_s, wall_s, batch.monotonic_ns / _NS)
-        self.nodes.clock_offset_s[index] = clock.offset_s
         at_s = min(wall_s + clock.correction_s, received_s)
-        live = received_s - at_s < _LIVE_S
-        for block in batch.blocks:
-            table = Table(block.table)
-            odd = self.tables[table].write(node.bindings[table], at_s, block.values)
-            self._dropped["impossible_reading"] += odd
-        meaning = self._meanings[index]
-        self.jobs.put(meaning, batch, at_s, clock.correction_s, live=live)
-        if batch.flows:
-            self.flows.put(index, batch.flows, lambda row: _job_of(meaning, row), at_s)
+        self._gather(node, batch, at_s, received_s)
+        self.nodes.last_batch_s[index] = received_s
         for item in batch.dropped:
             node.dropped[item.kind] = node.dropped.get(item.kind, 0) + item.count
-        self.nodes.last_batch_s[index] = received_s
+        if not batch.events:
+            return []
         events = self.seen(node, batch, received_s)
         for raw, event in zip(batch.events, events, strict=True):
             if self.events.add(spool, raw.id, event):
-                self.jobs.note_event(raw, event.at_s, index)
+                self._departures.append((raw, event.at_s, index))
         return events
+
+    def _gather(self, node: Node, batch: wire.Batch, at_s: float, received_s: float) -> None:
+        correction_s = node.clock.correction_s
+        size = sum(len(block.values) for block in batch.blocks)
+        wave = self._waves.of(node.index, size)
+        number = wave.begin(node.index, at_s, correction_s, live=received_s - at_s < _LIVE_S)
+        for block in batch.blocks:
+            wave.put_block(node.bindings[block.table], at_s, block.values)  # type: ignore[index]
+        if rank_states := batch.rank_states:
+            wave.rank_states.put(number, rank_states)
+        if steps := batch.steps:
+            wave.steps.put(number, steps)
+        if collectives := batch.collectives:
+            wave.collectives.put(number, collectives)
+        if flows := batch.flows:
+            wave.flows.put(number, flows)
+        if self._waves.waiting_bytes > MOST_WAITING_BYTES:
+            self.settle()
+
+    def settle(self) -> None:
+        """Write what waits."""
+        for wave in self._waves.take():
+            for shape, blocks in wave.blocks.items():
+                self._dropped["impossible_reading"] += shape.table.write_blocks(
+                    shape, blocks.firsts, blocks.at_s, blocks.values
+                )
+            self.nodes.clock_offset_s[wave.nodes] = -np.array(wave.correction_s)
+            self.jobs.put(wave)
+            self.flows.put(wave, self.jobs.name_of)
+        departures, self._departures = self._departures, []
+        for raw, at_s, index in departures:
+            self.jobs.note_event(raw, at_s, index)
 
     def seen(self, node: Node, batch: wire.Batch, received_s: float) -> list[SeenEvent]:
         """Return the events of a batch as detectors see them, one for one, and change nothing."""
@@ -140,6 +172,7 @@ class FleetState:
         if now_s - self._learned_s < 1.0:
             return
         self._learned_s = now_s
+        self.settle()
         ill = frozenset(jobs_under_incident)
         self.jobs.learn(now_s, ill)
         self.flows.learn(now_s, ill)
@@ -148,6 +181,7 @@ class FleetState:
 
     def view(self, now_s: float) -> FleetView:
         """Return the fleet as detectors see it now."""
+        self.settle()
         return FleetView(
             now_s=now_s,
             started_s=self.started_s,
@@ -160,8 +194,3 @@ class FleetState:
             flows=self.flows.view(now_s),
             events=self.events.view(),
         )
-
-
-def _job_of(meaning: NodeJobs, row: int) -> str:
-    part = int(meaning.part_of_row[row]) if row < meaning.part_of_row.size else -1
-    return meaning.parts[part].job.name if part >= 0 else ""

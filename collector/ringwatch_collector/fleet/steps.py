@@ -92,8 +92,9 @@ class StepWindow:
 
     def permute(self, order: Ints) -> None:
         """Put the first ``len(order)`` rank columns into another order."""
+        held = slice(0, self.rows().stop)
         for array in self._arrays():
-            array[..., : order.size] = array[..., order]
+            array[held, ..., : order.size] = array[held][..., order]
 
     def rows(self) -> slice:
         """Return the rows of the window, oldest step first."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ringwatch_collector.fleet.table_window import TableWindow
 from ringwatch_collector.view import Floats, Ints, Seconds
@@ -17,17 +18,37 @@ from ringwatch_proto.signals import Table, columns_of
 LARGEST_READING: Final = 1e15
 _MIN_SECONDS: Final = 30
 _MIN_ROWS: Final = 16
+# Fleets have a few kinds of node; a hostile one with many only loses the sharing.
+_MOST_SHAPES: Final = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Shape:
+    """What all blocks of so many rows and these signals have in common: how they are written."""
+
+    table: DeviceTable
+    rows: int
+    signals: tuple[int, ...]
+    columns: slice | Ints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
-    """Where one node's block of a table goes: its rows, and the column of each of its signals."""
+    """Where one node's block of a table goes: its first row, and the shape of the block."""
 
     first: int
-    rows: int
-    signals: tuple[int, ...]
-    columns: slice | Ints
     devices: tuple[str, ...]
+    shape: Shape
+
+    @property
+    def rows(self) -> int:
+        """Return how many devices the node has in the table."""
+        return self.shape.rows
+
+    @property
+    def signals(self) -> tuple[int, ...]:
+        """Return the signals of the block, in order."""
+        return self.shape.signals
 
 
 class DeviceTable:
@@ -46,6 +67,7 @@ class DeviceTable:
         self._holes: list[tuple[int, int]] = []
         self._top = 0
         self._devices: list[str] = []
+        self._shapes: dict[tuple[int, tuple[int, ...]], Shape] = {}
         self._allocate(_MIN_ROWS)
 
     @property
@@ -95,17 +117,20 @@ class DeviceTable:
             if old is not None:
                 self._move(old, names, first)
                 self.release(old)
-        columns = np.array([self._column[signal] for signal in signals], np.int64)
-        binding = Binding(
-            first=first,
-            rows=len(names),
-            signals=tuple(signals),
-            columns=_as_slice(columns),
-            devices=names,
-        )
-        absent = np.setdiff1d(np.arange(len(self._signals)), columns)
-        self._now[absent, first : first + len(names)] = np.nan
-        return binding
+        shape = self._shape(len(names), tuple(signals))
+        absent = np.delete(np.arange(len(self._signals)), shape.columns)
+        if absent.size:
+            self._now[absent, first : first + len(names)] = np.nan
+        return Binding(first=first, devices=names, shape=shape)
+
+    def _shape(self, rows: int, signals: tuple[int, ...]) -> Shape:
+        shape = self._shapes.get((rows, signals))
+        if shape is None:
+            columns = _as_slice(np.array([self._column[signal] for signal in signals], np.int64))
+            shape = Shape(table=self, rows=rows, signals=signals, columns=columns)
+            if len(self._shapes) < _MOST_SHAPES:
+                self._shapes[rows, signals] = shape
+        return shape
 
     def _take(self, rows: int) -> int:
         for at, (first, size) in enumerate(self._holes):
@@ -154,23 +179,39 @@ class DeviceTable:
 
     def write(self, binding: Binding, at_s: float, values: bytes) -> int:
         """Copy one block in; return how many of its values were no possible reading."""
-        block = np.frombuffer(values, "<f4").reshape(binding.rows, len(binding.signals)).T
-        possible = np.abs(block) <= LARGEST_READING
-        impossible = int(block.size - np.count_nonzero(possible) - np.count_nonzero(np.isnan(block)))
-        if impossible:
-            block = np.where(possible, block, np.float32(np.nan))
-        rows = slice(binding.first, binding.first + binding.rows)
-        second = int(at_s)
-        if second > self._top:
-            self._advance(second)
-        if second > self._top - self.history_s:
+        return self.write_blocks(binding.shape, [binding.first], [at_s], [values])
+
+    def write_blocks(
+        self, shape: Shape, firsts: Sequence[int], at_s: Sequence[float], values: Sequence[bytes]
+    ) -> int:
+        """Copy blocks of one shape in, no two of the same rows; return how many values were impossible."""
+        if not shape.rows or not shape.signals:
+            return 0
+        data = np.frombuffer(b"".join(values), "<f4")
+        data, impossible = _possible(data)
+        blocks = data.reshape(len(firsts), shape.rows, len(shape.signals)).transpose(2, 0, 1)
+        places, times = np.array(firsts, np.int64), np.array(at_s)
+        self._write_history(shape, places, times, blocks)
+        newer = times >= self._at_s[places]
+        if not newer.all():
+            places, times, blocks = places[newer], times[newer], blocks[:, newer]
+        _put(self._now, shape, places, blocks)
+        _runs(self._at_s, shape.rows)[places] = times[:, None]
+        return impossible
+
+    def _write_history(self, shape: Shape, places: Ints, times: Seconds, blocks: Floats) -> None:
+        seconds = times.astype(np.int64)
+        for second in np.unique(seconds).tolist():
+            if second > self._top:
+                self._advance(second)
+            if second <= self._top - self.history_s:
+                continue
             if self._second_of[second % self.history_s] != second:
                 self._begin(second)
-            self._ring[second % self.history_s, binding.columns, rows] = block
-        if binding.rows and at_s >= self._at_s[binding.first]:
-            self._now[binding.columns, rows] = block
-            self._at_s[rows] = at_s
-        return impossible
+            mine = seconds == second
+            whole = bool(mine.all())
+            held = self._ring[second % self.history_s]
+            _put(held, shape, places if whole else places[mine], blocks if whole else blocks[:, mine])
 
     def _advance(self, second: int) -> None:
         first = max(self._top + 1, second - self.history_s + 1) if self._top else second
@@ -222,6 +263,26 @@ class DeviceTable:
         slots = slots[held]
         values = self._ring[slots, self._column[signal]][:, rows]
         return wanted[held].astype(np.float64), values
+
+
+def _possible(data: Floats) -> tuple[Floats, int]:
+    """Return the values with NaN for what is no possible reading, and how many those were."""
+    impossible = np.abs(data) > LARGEST_READING
+    count = int(np.count_nonzero(impossible))
+    return (np.where(impossible, np.float32(np.nan), data), count) if count else (data, 0)
+
+
+def _runs(array: NDArray[np.floating], rows: int) -> NDArray[np.floating]:
+    """Return every stretch of ``rows`` neighbours along the last axis, as a view that can be written."""
+    return np.lib.stride_tricks.sliding_window_view(array, rows, axis=-1, writeable=True)  # type: ignore[call-overload, no-any-return]
+
+
+def _put(plane: Floats, shape: Shape, places: Ints, blocks: Floats) -> None:
+    """Write (signals, blocks, rows) into (columns, rows): a stretch at a time, not a value at a time."""
+    if isinstance(shape.columns, slice):
+        _runs(plane[shape.columns], shape.rows)[:, places] = blocks
+    else:
+        _runs(plane, shape.rows)[shape.columns[:, None], places] = blocks
 
 
 def _as_slice(columns: Ints) -> slice | Ints:

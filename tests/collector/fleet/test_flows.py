@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 
 from ringwatch_collector.fleet.flows import Flows, packed_address
+from ringwatch_collector.fleet.waves import Wave
 from ringwatch_proto import layout
 
 NOW = 1_000_000.0
@@ -36,7 +37,9 @@ def _flows(most: int = 100) -> Flows:
 
 
 def _put(flows: Flows, packed: bytes, at_s: float) -> None:
-    flows.put(0, packed, lambda row: f"job{row}", at_s)
+    wave = Wave()
+    wave.flows.put(wave.begin(0, at_s, 0.0, live=True), packed)
+    flows.put(wave, lambda _node, row: f"job{row}")
 
 
 def test_a_peer_is_named_by_the_address_that_a_node_said_it_has() -> None:

@@ -132,6 +132,7 @@ def test_a_collective_of_a_communicator_that_was_not_named_is_counted() -> None:
     fleet = Fleet()
     fleet.hello(ranks=1)
     fleet.batch(collectives=collective(0, 1, 0, 0.01, communicator=7))
+    fleet.state.settle()
     assert fleet.dropped["communicator_not_named"] == 1
     assert not fleet.job().slots
 
