@@ -44,6 +44,62 @@ class VerbCall:
     dry_run: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepairCall:
+    """Something that an adapter of the collector does or reads: ``scheduler.drain`` with typed arguments.
+
+    ``text`` is the hand-over text of the run, for tickets and messages.
+    """
+
+    name: str
+    arguments: Mapping[str, str]
+    timeout_s: float
+    requested_by: str
+    approved_by: str = ""
+    incident: str = ""
+    run: str = ""
+    text: str = ""
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Who says something. ``proven`` is set where the connection vouches for the name.
+
+    ``approves`` says whether a proven person may give the second approval, ``rules`` whether they may
+    close the circuit breaker; of an unproven person nothing is known, and both are taken on trust.
+    """
+
+    name: str
+    proven: bool = False
+    approves: bool = True
+    rules: bool = True
+
+
+class Repairs(Protocol):
+    """Adapters to what is outside of the nodes: scheduler, site scripts, tickets, chat, proof."""
+
+    def offers(self, name: str) -> bool:
+        """Say whether this site has a call of that name set up."""
+        ...
+
+    async def call(self, call: RepairCall) -> VerbOutcome:
+        """Return what came of it within its time-out; with ``dry_run`` look only, and say what would be."""
+        ...
+
+
+class NoRepairs:
+    """A site without adapters: everything outside of the nodes is done by people."""
+
+    def offers(self, _name: str) -> bool:
+        """Say no."""
+        return False
+
+    async def call(self, call: RepairCall) -> VerbOutcome:
+        """Refuse."""
+        return VerbOutcome(status="refused", text=f"{call.name} is not set up at this collector")
+
+
 class Facts(Protocol):
     """Live readings. What is not known now is None: never a zero, never the last good value."""
 

@@ -10,11 +10,16 @@ from typing import Final
 
 from ringwatch_proto.errors import RingwatchError, RunbookError
 from ringwatch_proto.records import Incident, IncidentState
-from ringwatch_runbooks import acting, looking, people
+from ringwatch_runbooks import planning, undoing
+from ringwatch_runbooks.base import Person
+from ringwatch_runbooks.breaker import BreakerKeeper
 from ringwatch_runbooks.match import candidates
-from ringwatch_runbooks.model import Act, Ask, Check, End, Escalate, Runbook, Step, Verify
-from ringwatch_runbooks.moves import entered, finished
+from ringwatch_runbooks.model import Act, Runbook
+from ringwatch_runbooks.moves import entered
 from ringwatch_runbooks.record import RunRecord, from_json, to_json
+from ringwatch_runbooks.restoring import found_again
+from ringwatch_runbooks.safety import breaker_of
+from ringwatch_runbooks.stepping import answered, face, stepped
 from ringwatch_runbooks.world import World, overlap
 
 _LOG: Final = logging.getLogger("ringwatch.runbooks")
@@ -30,6 +35,8 @@ class RunEngine:
 
     def __init__(self, world: World, documents: Iterable[str] = ()) -> None:
         self.world = world
+        world.runs = self.all
+        self.keeper = BreakerKeeper(world)
         self._runs: dict[str, RunRecord] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._starting = asyncio.Lock()
@@ -40,11 +47,15 @@ class RunEngine:
 
     def _restore(self, document: str) -> None:
         try:
+            breaker = breaker_of(document)
+            if breaker is not None:
+                self.world.breaker = breaker
+                return
             run = from_json(document)
         except RunbookError as error:
             self.failures[f"document {len(self.failures) + 1}"] = str(error)
             return
-        found = _found_again(run, self.world)
+        found = found_again(run, self.world)
         self._runs[run.id] = found
         if found is not run:
             self._unsaved.add(run.id)
@@ -70,23 +81,16 @@ class RunEngine:
     @property
     def troubles(self) -> list[str]:
         """Return what keeps runbooks or runs from their work, in words."""
+        breaker = self.world.breaker
         return [
+            *([f"runbooks: the circuit breaker is open: {breaker.why}"] if breaker.open else []),
             *self.world.library.troubles,
             *(f"run {name}: {text}" for name, text in self.failures.items()),
         ]
 
     async def start(self, incident_id: str, runbook_id: str, author: str) -> RunRecord:
         """Begin to walk a runbook for an incident."""
-        if not author.strip():
-            raise ValueError("who starts it? A run needs a name")
-        runbook = self.runbook(runbook_id)
-        incident = self.world.incidents.get(incident_id)
-        if incident is None:
-            raise KeyError(f"there is no incident {incident_id[:40]!r}")
-        if incident.state is IncidentState.RESOLVED:
-            raise ValueError(f"{incident_id} is resolved: there is nothing to repair")
-        if runbook_id not in candidates(self.world.library, incident):
-            raise ValueError(f"{runbook_id} is not for {incident.kind} ({incident.cause})")
+        runbook, incident = self._fitting(incident_id, runbook_id, author)
         async with self._starting:
             self._refuse_company(incident)
             now_s = self.world.clock.now_s()
@@ -101,6 +105,26 @@ class RunEngine:
         await self.world.incidents.attach(incident_id, run.id, author)
         return await self._advanced(run.id)
 
+    async def plan(self, incident_id: str, runbook_id: str, author: str) -> RunRecord:
+        """Return what a runbook would do for an incident now; every dry run is made, nothing is changed."""
+        runbook, incident = self._fitting(incident_id, runbook_id, author)
+        planned = await planning.plan(self.world, runbook, incident, author)
+        await self._record(planned, author, "run.plan", runbook.id, "nothing was changed")
+        return planned
+
+    def _fitting(self, incident_id: str, runbook_id: str, author: str) -> tuple[Runbook, Incident]:
+        if not author.strip():
+            raise ValueError("who starts it? A run needs a name")
+        runbook = self.runbook(runbook_id)
+        incident = self.world.incidents.get(incident_id)
+        if incident is None:
+            raise KeyError(f"there is no incident {incident_id[:40]!r}")
+        if incident.state is IncidentState.RESOLVED:
+            raise ValueError(f"{incident_id} is resolved: there is nothing to repair")
+        if runbook_id not in candidates(self.world.library, incident):
+            raise ValueError(f"{runbook_id} is not for {incident.kind} ({incident.cause})")
+        return runbook, incident
+
     def _refuse_company(self, incident: Incident) -> None:
         for other in self._runs.values():
             if other.live and (other.incident == incident.id or overlap(other.target, incident.culprit)):
@@ -109,48 +133,69 @@ class RunEngine:
     def _next_number(self) -> int:
         return 1 + max((int(each.rpartition("-")[2]) for each in self._runs), default=0)
 
-    async def answer(self, run_id: str, step_id: str, action: str, text: str, author: str) -> RunRecord:
-        """Take what a person says to the step that a run is at."""
-        if not author.strip():
+    async def answer(
+        self, run_id: str, step_id: str, action: str, text: str, author: str | Person
+    ) -> RunRecord:
+        """Take what a person says to the step that a run is at, or that a done action is taken back."""
+        person = author if isinstance(author, Person) else Person(name=author)
+        if not person.name.strip():
             raise ValueError("who answers? An answer needs a name")
         self.get(run_id)
         async with self._lock(run_id):
             run = self.get(run_id)
-            if not run.live:
-                raise ValueError(f"{run_id} is over: {run.state}")
-            if step_id != run.current:
-                raise ValueError(f"step {step_id[:40]!r} is not open: {run_id} is at {run.current}")
             try:
-                changed = await self._answered(run, action, text, author)
+                changed = await self._changed(run, step_id, action, text, person)
             except (ValueError, RunbookError) as error:
-                await self._record(run, author, f"run.{action[:40]}", text, f"refused: {error}")
+                await self._record(run, person.name, f"run.{action[:40]}", text, f"refused: {error}")
                 raise ValueError(str(error)) from error
             await self._save(changed)
-            await self._record(
-                changed, author, f"run.{action}", f"{step_id}: {text}", changed.step(step_id).state
-            )
+            result = changed.step(step_id).undone or changed.step(step_id).state
+            await self._record(changed, person.name, f"run.{action}", f"{step_id}: {text}", result)
         return await self._advanced(run_id)
 
-    async def _answered(self, run: RunRecord, action: str, text: str, author: str) -> RunRecord:
-        step, now_s = self.runbook(run.runbook).step(run.current), self.world.clock.now_s()
-        if action == "abort":
-            return _aborted(run, author, now_s)
-        match step:
-            case Act():
-                return await acting.answered(self.world, run, step, action=action, text=text, author=author)
-            case Ask() if action == "answer":
-                return people.answer(run, step, text, author, now_s)
-            case Escalate() if action == "answer":
-                return people.take_over(run, step, text, author, now_s)
-            case End() if action == "retry" and run.state == "waiting":
-                return people.retry_end(run, step, now_s)
-        raise ValueError(f"{action[:40]!r} is nothing that {step.kind} {step.id} waits for")
+    async def _changed(
+        self, run: RunRecord, step_id: str, action: str, text: str, person: Person
+    ) -> RunRecord:
+        if action == "undo":
+            return await self._undone(run, step_id, text, person)
+        if not run.live:
+            raise ValueError(f"{run.id} is over: {run.state}")
+        if step_id != run.current:
+            raise ValueError(f"step {step_id[:40]!r} is not open: {run.id} is at {run.current}")
+        return await answered(self.world, run, action, text, person)
+
+    async def _undone(self, run: RunRecord, step_id: str, text: str, person: Person) -> RunRecord:
+        if run.live and run.step(run.current).phase == "acting":
+            raise ValueError("an action is under way: wait for its result, it has a time-out")
+        self._refuse_others(run)
+        try:
+            step = self.runbook(run.runbook).step(step_id)
+        except KeyError as error:
+            raise ValueError(f"there is no step {step_id[:40]!r} to take back") from error
+        if not isinstance(step, Act):
+            raise ValueError(f"{step_id} is no action: there is nothing to take back")
+        action = undoing.check_undo(self.world, run, step, text)
+        # Whatever happens from here, the journal says that it was asked for.
+        asked = replace(run.step(step_id), undone=f"asked for by {person.name}")
+        await self._save(run.with_step(asked))
+        run, _ = await undoing.undo(self.world, run.with_step(asked), step, action, person)
+        return run
+
+    def _refuse_others(self, run: RunRecord) -> None:
+        """Another run may have the target by now: what an ended one did there is not taken back under it."""
+        for other in self._runs.values():
+            if other.live and other.id != run.id and overlap(other.target, run.target):
+                raise ValueError(f"{other.id} works on {other.target}: take it back from there")
 
     async def tick(self) -> None:
         """Take every live run as far as it goes now. A run that fails does not hold up the others."""
         for run in self.all():
             if run.live and not self._lock(run.id).locked():
                 await self._advanced(run.id)
+        try:
+            await self.keeper.watch(self.all())
+        except RingwatchError as error:
+            self.failures["breaker"] = str(error)
 
     async def run(self, every_s: float = 0.5) -> None:
         """Look at all runs until cancelled."""
@@ -184,8 +229,8 @@ class RunEngine:
         for _ in range(_MOVES_A_LOOK):
             if not run.live:
                 return
-            changed = await self._moved(run)
-            if _face(changed) == _face(run):
+            changed = await stepped(self.world, run)
+            if face(changed) == face(run):
                 # Readings and seconds alone are not worth a write.
                 self._runs[run_id] = changed
                 return
@@ -193,28 +238,6 @@ class RunEngine:
             if not changed.live:
                 await self._record(changed, "ringwatch", "run.end", changed.result, changed.state)
             run = changed
-
-    async def _moved(self, run: RunRecord) -> RunRecord:
-        runbook = self.runbook(run.runbook)
-        step = runbook.step(run.current)
-        if run.step(step.id).state == "pending":
-            return entered(run, step, self.world.clock.now_s())
-        return await self._looked(run, runbook, step)
-
-    async def _looked(self, run: RunRecord, runbook: Runbook, step: Step) -> RunRecord:
-        match step:
-            case Check():
-                return await looking.check(self.world, run, step)
-            case Verify():
-                return await looking.verify(self.world, run, step)
-            case Act():
-                return await acting.act(self.world, run, step)
-            case Escalate():
-                return people.with_hand_over(self.world, run, runbook, step)
-            case End():
-                return await people.end(self.world, run, step)
-            case Ask():
-                return run
 
     async def _save(self, run: RunRecord) -> None:
         await self.world.journal.save(run.id, run.incident, run.state, to_json(run))
@@ -239,40 +262,3 @@ class RunEngine:
 
     def _lock(self, run_id: str) -> asyncio.Lock:
         return self._locks.setdefault(run_id, asyncio.Lock())
-
-
-def _face(run: RunRecord) -> tuple[object, ...]:
-    """Return what of a run has to survive a crash: everything but readings and seconds."""
-    record = run.step(run.current)
-    why = "" if record.state == "running" else record.why
-    return (
-        run.state, run.current, run.path, run.result, record.state, record.phase, why,
-        record.approved_by, record.command, record.output, record.attempts, record.healthy_since_s is None,
-    )  # fmt: skip
-
-
-def _aborted(run: RunRecord, author: str, now_s: float) -> RunRecord:
-    record = run.step(run.current)
-    if record.phase == "acting":
-        raise ValueError("an action is under way: wait for its result, it has a time-out")
-    stopped = replace(record, state="skipped", phase="", outcome="aborted", ended_s=now_s, by=author)
-    run = run.with_step(stopped)
-    return finished(run, "aborted", f"ended by {author} at {run.current}; what was done stays done", now_s)
-
-
-def _found_again(run: RunRecord, world: World) -> RunRecord:
-    """Return a run of an earlier collector as it goes on in this one."""
-    if not run.live:
-        return run
-    now_s = world.clock.now_s()
-    runbook = world.library.runbooks.get(run.runbook)
-    if runbook is None or runbook.digest != run.digest:
-        return finished(run, "failed", f"the runbook {run.runbook} changed since it was started", now_s)
-    record = run.step(run.current)
-    if record.phase == "acting":
-        cut = replace(record, state="waiting", phase="unknown", why=acting.UNKNOWN, since_s=now_s)
-        return run.with_step(cut)
-    if record.state == "running":
-        # Its clock stood still while nobody looked, and nobody saw it healthy either.
-        return run.with_step(replace(record, since_s=now_s, healthy_since_s=None))
-    return run

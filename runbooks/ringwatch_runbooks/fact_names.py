@@ -66,6 +66,16 @@ _DERIVED: Final[tuple[FactName, ...]] = (
     _fact("process.state", "", "letter of /proc/PID/stat as the node reads it", "verb"),
     _fact("process.cpu_max", "", "CPU quota and period of its cgroup", "verb"),
     _fact("process.name", "", "name of the process", "verb"),
+    _fact("scheduler.state", "", "state of the node, in the scheduler's own word", "verb"),
+    _fact("scheduler.out", "", "yes when the scheduler places no work on the node", "verb"),
+    _fact("scheduler.ours", "", "yes when it was taken out from here, by its reason", "verb"),
+    _fact("scheduler.work", "1", "jobs or pods that run on the node", "verb"),
+    _fact("fleet.nodes", "1", "nodes that the collector knows"),
+    _fact("fleet.nodes_out", "1", "nodes that are drained or silent"),
+    _fact("fleet.gpus_bad", "1", "GPUs of the fleet whose state is not ok"),
+    _fact("node.clock_offset_s", "s", "how far the node's clock is from the collector's, without sign"),
+    _fact("node.uptime_s", "s", "since the node booted"),
+    _fact("port.pause_tx_to_rx", "", "pause frames sent over those received, of this port"),
 )
 
 FACTS: Final[dict[str, FactName]] = {

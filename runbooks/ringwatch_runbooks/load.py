@@ -22,6 +22,7 @@ from ringwatch_runbooks.model import (
     End,
     Escalate,
     Library,
+    Limits,
     Option,
     Predicate,
     Runbook,
@@ -98,13 +99,16 @@ def _check_step(row: dict[str, Any]) -> Check:
         timeout_s=row["timeout_s"],
         branches=tuple(_branch(each) for each in row["branch"]),
         verb=row.get("verb", ""),
+        call=row.get("call", ""),
         shows=tuple(row.get("shows", [])),
     )
 
 
 def _ask_step(row: dict[str, Any]) -> Ask:
     options = tuple(Option(answer=each["answer"], goto=each["goto"]) for each in row["options"])
-    return Ask(id=row["id"], title=row["title"], question=row["question"], options=options)
+    return Ask(
+        id=row["id"], title=row["title"], question=row["question"], options=options, look=row.get("look", "")
+    )
 
 
 def _act_step(row: dict[str, Any]) -> Act:
@@ -189,13 +193,20 @@ def actions_of(text: str, path: str) -> dict[str, Action]:
     """Return the actions that a file's text holds; raise RunbookError with file and line."""
     document = parse(text, path)
     _check(document, "actions.json")
-    return {name: _action(name, row) for name, row in document.data["actions"].items()}
+    return {
+        name: _action(name, row, path, document.line(("actions", name)))
+        for name, row in document.data["actions"].items()
+    }
 
 
-def _action(name: str, row: dict[str, Any]) -> Action:
-    plain = {key: value for key, value in row.items() if key not in ("title", "preconditions", "verify")}
+def _action(name: str, row: dict[str, Any], path: str, line: int) -> Action:
+    built = ("title", "preconditions", "verify", "limits")
+    plain = {key: value for key, value in row.items() if key not in built}
     return Action(
         id=name,
+        path=path,
+        line=line,
+        limits=Limits(**row.get("limits", {})),
         title=Text(**row["title"]),
         preconditions=_predicates(row.get("preconditions", [])),
         verify=_predicates(row.get("verify", [])),

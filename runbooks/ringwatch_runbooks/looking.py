@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ringwatch_proto.errors import RunbookError
+from ringwatch_runbooks import render
 from ringwatch_runbooks.base import VerbOutcome
 from ringwatch_runbooks.judge import Evidence
 from ringwatch_runbooks.model import Branch, Check, Verify
@@ -19,7 +20,8 @@ async def check(world: World, run: RunRecord, step: Check) -> RunRecord:
     """Look once: take a branch when it is certain, or the time-out branch when its time has come."""
     now_s = world.clock.now_s()
     late_s = now_s - (run.step(step.id).since_s or now_s) - step.timeout_s
-    if step.verb and run.id not in world.answers:
+    asked = step.verb or step.call
+    if asked and run.id not in world.answers:
         trouble = _asked(world, run, step)
         if trouble:
             return _unanswered(run, step, trouble, now_s)
@@ -28,23 +30,29 @@ async def check(world: World, run: RunRecord, step: Check) -> RunRecord:
             if late_s <= _VERB_GRACE_S:
                 return run
             world.give_up(run)
-            return _unanswered(run, step, f"{step.verb} did not come back in time", now_s)
+            return _unanswered(run, step, f"{asked} did not come back in time", now_s)
         world.answers[run.id] = (now_s, outcome)
         run = said(run, printable(outcome.text))
-    if step.verb:
+    if asked:
         outcome = world.answers[run.id][1]
         if outcome.status != "done":
-            return _unanswered(run, step, f"{step.verb} was {_words(outcome)}", now_s)
+            return _unanswered(run, step, f"{asked} was {_words(outcome)}", now_s)
     return _judged(world, run, step, late_s, now_s)
 
 
 def _asked(world: World, run: RunRecord, step: Check) -> str:
-    """Send the verb if it is not under way; return why it cannot be sent."""
+    """Send the verb or call if it is not under way; return why it cannot be sent."""
     if run.id in world.calls:
         return ""
+    if step.call and not world.repairs.offers(step.call):
+        return f"{step.call} is not set up at this collector"
     try:
-        arguments = world.arguments_of(run, step.verb)
-        world.launch(run, world.verb_call(run, step.verb, arguments, step.timeout_s))
+        if step.call:
+            arguments = {"node": render.fill("{node}", world.parameters(run))}
+            world.launch(run, world.repair_call(run, step.call, arguments, step.timeout_s))
+        else:
+            arguments = world.arguments_of(run, step.verb)
+            world.launch(run, world.verb_call(run, step.verb, arguments, step.timeout_s))
     except RunbookError as error:
         return str(error)
     return ""
@@ -56,7 +64,7 @@ def _words(outcome: VerbOutcome) -> str:
 
 
 def _judged(world: World, run: RunRecord, step: Check, late_s: float, now_s: float) -> RunRecord:
-    evidence = world.evidence(run, step.verb)
+    evidence = world.evidence(run, step.verb or step.call)
     run = run.with_step(replace(run.step(step.id), facts=_shown(step, evidence)))
     branch, unknown = _decided(step, evidence)
     if branch is not None:
@@ -105,9 +113,18 @@ async def verify(world: World, run: RunRecord, step: Verify) -> RunRecord:
         told = f"healthy for {now_s - since_s:.0f} s"
         return ended(run, step.then, now_s, state="done", outcome=told, why=told)
     if now_s - (record.since_s or now_s) >= step.timeout_s:
+        run = _blamed(run)
         why = trouble or f"healthy for only {now_s - (since_s or now_s):.0f} s of {step.healthy_s:.0f} s"
         return ended(run, step.on_fail, now_s, state="failed", outcome="not proved", why=why)
     return run
+
+
+def _blamed(run: RunRecord) -> RunRecord:
+    """Return the run with its newest act marked as one that did not help."""
+    if not run.acts:
+        return run
+    act = run.acts[-1]
+    return run.came(act.step, f"{act.outcome}, and not proved", bad=True)
 
 
 def _unhealthy(world: World, run: RunRecord, step: Verify) -> tuple[str, tuple[FactRecord, ...]]:

@@ -57,7 +57,7 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """Reads facts, or asks a node with an R0 verb, and branches. Changes nothing."""
+    """Reads facts, or asks a node (R0 verb) or an adapter (R0 call), and branches. Changes nothing."""
 
     id: str
     title: str
@@ -65,18 +65,20 @@ class Check:
     timeout_s: float
     branches: tuple[Branch, ...]
     verb: str = ""
+    call: str = ""
     shows: tuple[str, ...] = ()
     kind: str = field(default="check", init=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """Asks a person."""
+    """Asks a person. ``look`` is a command that only reads and helps to answer; the person runs it."""
 
     id: str
     title: str
     question: str
     options: tuple[Option, ...]
+    look: str = ""
     kind: str = field(default="ask", init=False)
 
 
@@ -186,13 +188,28 @@ class Runbook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How often an action may be done within ``window_s``; 0 is no limit of that kind.
+
+    ``incident`` counts times on one incident, ``job`` and ``fleet`` count different targets.
+    """
+
+    incident: int = 0
+    job: int = 0
+    fleet: int = 0
+    window_s: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
     """One thing that changes the world, written and reviewed once.
 
-    Either ``verb`` (carried out by a node's agent) or ``manual`` (a command that is shown for a
-    person to run elsewhere and confirm). ``approval`` is none, operator or second_person.
-    ``recheck`` says what must still hold just before it acts: ``active`` the live signal, ``open``
-    only that the incident is not closed. ``role`` is cordon, repair, proof, return or empty.
+    Carried out by a node's agent (``verb``), by an adapter of the collector (``call``), or by a person
+    (``manual``: a command that is shown, run elsewhere and confirmed). ``manual`` beside another way is
+    what is left where the site or the node does not offer it. ``approval`` is none, operator or
+    second_person. ``recheck`` says what must still hold just before it acts: ``active`` the live signal,
+    ``open`` only that the incident is not closed. ``role`` is cordon, repair, proof, return or empty.
+    ``undo_call`` takes back what ``call`` did, with the same arguments.
     """
 
     id: str
@@ -204,6 +221,8 @@ class Action:
     timeout_s: float
     undo: str
     verb: str = ""
+    call: str = ""
+    undo_call: str = ""
     arguments: dict[str, str] = field(default_factory=dict)
     manual: str = ""
     dry_run: str = ""
@@ -214,6 +233,9 @@ class Action:
     preconditions: tuple[Predicate, ...] = ()
     verify: tuple[Predicate, ...] = ()
     settle_s: float = 0.0
+    limits: Limits = Limits()
+    path: str = ""
+    line: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

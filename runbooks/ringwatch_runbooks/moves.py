@@ -44,6 +44,8 @@ def ended(
         typed_target="",
     )
     run = run.with_step(record)
+    if run.acts and run.acts[-1].step == run.current and not run.acts[-1].outcome:
+        run = run.came(run.current, outcome, bad=state == "failed")
     if len(run.path) >= MOST_STEPS:
         return finished(run, "failed", f"gave up after {MOST_STEPS} steps: it goes in circles", now_s)
     return replace(run, current=goto, state="running").with_step(

@@ -31,6 +31,8 @@ class StepRecord:
     ``state`` is pending, running, waiting, done, failed or skipped. ``phase`` is where an action is:
     approval, second (waits for another person), acting, settling, confirm (a person runs it) or
     unknown (the collector ended in the middle of it).
+    ``uses`` is the action and ``way`` how it is done here: verb, call or manual. ``automatic`` says that
+    no person approved it, ``undone`` what came of taking it back.
     """
 
     id: str
@@ -50,6 +52,25 @@ class StepRecord:
     arguments: dict[str, str] = field(default_factory=dict)
     typed_target: str = ""
     attempts: int = 0
+    uses: str = ""
+    way: str = ""
+    target: str = ""
+    automatic: bool = False
+    proven: bool = False
+    undone: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActRecord:
+    """One time that an action was begun; limits and the breaker count these. No outcome: under way."""
+
+    action: str
+    step: str
+    target: str
+    at_s: float
+    automatic: bool = False
+    outcome: str = ""
+    bad: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +94,7 @@ class RunRecord:
     ended_s: float | None = None
     result: str = ""
     path: tuple[str, ...] = ()
+    acts: tuple[ActRecord, ...] = ()
 
     @property
     def live(self) -> bool:
@@ -93,6 +115,21 @@ class RunRecord:
         )
         return replace(self, steps=kept, state=state)
 
+    def begun(self, step: StepRecord, at_s: float) -> RunRecord:
+        """Return the run with one more act, under way."""
+        act = ActRecord(
+            action=step.uses, step=step.id, target=step.target, at_s=at_s, automatic=step.automatic
+        )
+        return replace(self, acts=(*self.acts, act))
+
+    def came(self, step_id: str, outcome: str, *, bad: bool) -> RunRecord:
+        """Return the run with the outcome of the newest act of a step."""
+        for at in range(len(self.acts) - 1, -1, -1):
+            if self.acts[at].step == step_id:
+                act = replace(self.acts[at], outcome=outcome, bad=bad)
+                return replace(self, acts=(*self.acts[:at], act, *self.acts[at + 1 :]))
+        return self
+
 
 def to_json(run: RunRecord) -> str:
     """Return the document that the journal keeps."""
@@ -106,7 +143,8 @@ def from_json(document: str) -> RunRecord:
         steps = tuple(_step(row) for row in data.pop("steps"))
         target = Subject(**data.pop("target"))
         path = tuple(data.pop("path"))
-        return RunRecord(**data, steps=steps, target=target, path=path)
+        acts = tuple(ActRecord(**row) for row in data.pop("acts", ()))
+        return RunRecord(**data, steps=steps, target=target, path=path, acts=acts)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise RunbookError(f"a stored run cannot be read: {error}") from error
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ringwatch_proto.records import Incident, Subject
 from ringwatch_proto.verbs import BY_NAME
@@ -16,13 +17,17 @@ from ringwatch_runbooks.base import (
     Incidents,
     Journal,
     NodeVerbs,
+    NoRepairs,
     Reading,
+    RepairCall,
+    Repairs,
     VerbCall,
     VerbOutcome,
 )
 from ringwatch_runbooks.judge import Evidence
 from ringwatch_runbooks.model import Library
 from ringwatch_runbooks.record import RunRecord
+from ringwatch_runbooks.safety import Breaker, Policy
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,6 +41,11 @@ class World:
     audit: Audit
     incidents: Incidents
     clock: Clock
+    repairs: Repairs = field(default_factory=NoRepairs)
+    policy: Policy = field(default_factory=Policy)
+    breaker: Breaker = field(default_factory=Breaker)
+    # every run, for what is counted over all of them; the engine sets it
+    runs: Callable[[], Iterable[RunRecord]] = tuple
     # run id -> the verb that is under way for its current step
     calls: dict[str, asyncio.Task[VerbOutcome]] = field(default_factory=dict)
     # run id -> when the verb of its current check answered, and what
@@ -45,16 +55,16 @@ class World:
         """Return the run's incident as it is now."""
         return self.incidents.get(run.incident)
 
-    def evidence(self, run: RunRecord, verb: str = "") -> Evidence:
-        """Return everything that the run's current step can read now."""
-        return Evidence(self.facts, run.target, self.incident(run), self._answered(run, verb))
+    def evidence(self, run: RunRecord, asked: str = "") -> Evidence:
+        """Return everything that the run's current step can read now; ``asked`` is its verb or call."""
+        return Evidence(self.facts, run.target, self.incident(run), self._answered(run, asked))
 
-    def _answered(self, run: RunRecord, verb: str) -> Mapping[str, Reading]:
+    def _answered(self, run: RunRecord, asked: str) -> Mapping[str, Reading]:
         at_s, outcome = self.answers.get(run.id, (0.0, None))
-        if not verb or outcome is None:
+        if not asked or outcome is None:
             return {}
         age_s = max(0.0, self.clock.now_s() - at_s)
-        noun = verb.partition(".")[0]
+        noun = asked.partition(".")[0]
         named = {key if "." in key else f"{noun}.{key}": value for key, value in outcome.facts.items()}
         return {
             name: Reading(name=name, value=_value(value), age_s=age_s, text=value)
@@ -85,9 +95,26 @@ class World:
         names = [argument.name for argument in BY_NAME[verb].arguments]
         return {name: render.fill("{" + name + "}", parameters) for name in names}
 
-    def launch(self, run: RunRecord, call: VerbCall) -> None:
-        """Begin a verb; its result is taken by a later look."""
-        self.calls[run.id] = asyncio.create_task(self.verbs.call(call), name=f"{run.id} {call.verb}")
+    def repair_call(
+        self, run: RunRecord, name: str, arguments: Mapping[str, str], timeout_s: float, **who: str
+    ) -> RepairCall:
+        """Return the call of an adapter for the run."""
+        return RepairCall(
+            name=name,
+            arguments=arguments,
+            timeout_s=timeout_s,
+            requested_by=who.get("requested_by", run.started_by),
+            approved_by=who.get("approved_by", ""),
+            incident=run.incident,
+            run=run.id,
+            text=who.get("text", ""),
+        )
+
+    def launch(self, run: RunRecord, call: VerbCall | RepairCall) -> None:
+        """Begin a verb or a call; its result is taken by a later look."""
+        work: Coroutine[Any, Any, VerbOutcome]
+        work = self.verbs.call(call) if isinstance(call, VerbCall) else self.repairs.call(call)
+        self.calls[run.id] = asyncio.create_task(work, name=f"{run.id} {call}"[:80])
 
     def came_of(self, run: RunRecord) -> VerbOutcome | None:
         """Return what came of the step's verb; None while it is under way.

@@ -48,7 +48,7 @@ class SetFacts:
     """Readings as a test sets them; nothing is there that was not set."""
 
     def __init__(self) -> None:
-        self.values: dict[str, Value] = {}
+        self.values: dict[str, Value] = {"fleet.nodes": 100.0, "fleet.nodes_out": 0.0}
         self.ages: dict[str, float] = {}
         self.known: dict[str, str] = dict(PARAMETERS)
         # What is there while a run is at a step, where a test plans a whole way ahead.

@@ -33,6 +33,7 @@ from .rig import TARGET, Rig, incident, packaged_library
 
 LIBRARY = packaged_library()
 BOOKS = sorted(LIBRARY.runbooks.values(), key=lambda book: book.id)
+REPLACED = ("row-remap-failed", "silent-corruption")
 Edge = tuple[str, str]  # (how, goto); how is the index of a branch, an answer, then, fail, skip
 Way = list[tuple[Step, Edge]]
 
@@ -76,21 +77,28 @@ def test_titles_and_first_rules_are_in_both_languages(book: Runbook) -> None:
 @pytest.mark.parametrize("book", BOOKS, ids=lambda book: book.id)
 async def test_every_step_is_reached_by_the_engine(book: Runbook) -> None:
     """What the linter says about paths holds when the engine walks them."""
-    for step in book.steps:
-        way = _way(book, step.id)
+    ways = sorted((_way(book, step.id) for step in book.steps), key=len, reverse=True)
+    reached: set[str] = set()
+    for way in ways:  # the longest first: it goes through most of the others
+        goal = way[-1][1][1] if way else book.steps[0].id
+        if goal in reached:
+            continue
         rig = _rig(book)
         _plan(rig, way)
         await rig.start(book.id)
         await _walk(rig, way)
-        assert step.id in rig.run.path, f"{book.id} {step.id}: {rig.run.path}"
+        assert goal in rig.run.path, f"{book.id} {goal}: {rig.run.path}"
         assert rig.engine.failures == {}
+        reached |= set(rig.run.path)
+    assert reached == {step.id for step in book.steps}
 
 
 @pytest.mark.parametrize("book", BOOKS, ids=lambda book: book.id)
 async def test_a_repair_is_proved_and_closes_the_incident(book: Runbook) -> None:
     """Each runbook has a path to a close, and none closes while the signal is seen."""
     ends = [step for step in book.steps if isinstance(step, End) and step.outcome == "resolved"]
-    assert ends
+    # A part that has to be replaced is repaired by others: its incident is closed after their proof.
+    assert ends or book.id in REPLACED
     for end in ends:
         rig = _rig(book)
         way = _way(book, end.id)

@@ -125,7 +125,7 @@ def test_a_trigger_of_no_kind_is_told() -> None:
         runbooks={"small": replace(book, triggers=(Trigger(kind="gpu.sad"),))}, actions=library.actions
     )
 
-    assert text in [problem.text for problem in lint_runbook(sad.runbooks["small"], sad)]
+    assert [each for each in lint_runbook(sad.runbooks["small"], sad) if each.text.startswith(text)]
 
 
 def test_a_kind_of_incident_without_a_runbook_is_told() -> None:

@@ -116,11 +116,11 @@ def _told(text: str) -> str:
     return ""
 
 
-def test_an_action_is_a_verb_or_manual_and_not_both() -> None:
-    """Either an agent does it or a person."""
+def test_an_action_is_a_verb_or_a_call_and_not_both() -> None:
+    """Either an agent does it or an adapter."""
     text = (packaged() / ACTIONS_FILE).read_text(encoding="utf-8")
     both = text.replace(
-        "    verb: gpu.reset_clocks\n", "    verb: gpu.reset_clocks\n    manual: reboot now\n"
+        "    verb: gpu.reset_clocks\n", "    verb: gpu.reset_clocks\n    call: scheduler.drain\n"
     )
 
     with pytest.raises(RunbookError, match=r"^actions\.yaml:\d+: actions\.reset_gpu_clocks"):

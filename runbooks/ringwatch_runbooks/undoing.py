@@ -1,0 +1,92 @@
+"""Dry runs of an action, and taking back what was done. A dry run changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ringwatch_runbooks import render
+from ringwatch_runbooks.base import Person, VerbOutcome
+from ringwatch_runbooks.consent import OBSERVES
+from ringwatch_runbooks.model import Act, Action
+from ringwatch_runbooks.moves import printable, said
+from ringwatch_runbooks.record import RunRecord, StepRecord
+from ringwatch_runbooks.rendering import CALL, MANUAL
+from ringwatch_runbooks.safety import OBSERVE
+from ringwatch_runbooks.world import World
+
+
+async def rehearse(world: World, run: RunRecord, step: Act, author: str) -> RunRecord:
+    """Ask what the action would do; changes nothing."""
+    record = run.step(step.id)
+    if record.phase not in ("approval", "second"):
+        raise ValueError("only an action that waits for approval can be tried dry")
+    return said(run, await dry_run(world, run, world.library.actions[step.uses], record, author))
+
+
+async def dry_run(world: World, run: RunRecord, action: Action, record: StepRecord, author: str) -> list[str]:
+    """Return what a dry run says, as lines; it has its own command and its own way through each adapter."""
+    if record.way == MANUAL:
+        return [
+            "dry run, for you to run elsewhere:",
+            render.command(action.dry_run, world.parameters(run)),
+        ]
+    if record.way == CALL:
+        call = world.repair_call(run, action.call, record.arguments, action.timeout_s, requested_by=author)
+        outcome = await world.repairs.call(replace(call, dry_run=True))
+    else:
+        verb = world.verb_call(run, action.verb, record.arguments, action.timeout_s, requested_by=author)
+        outcome = await world.verbs.call(replace(verb, dry_run=True))
+    return ["dry run: nothing was changed", *printable(f"{outcome.status}: {outcome.text}")]
+
+
+def check_undo(world: World, run: RunRecord, step: Act, text: str) -> Action:
+    """Return the action whose work can be taken back; raise ValueError with a sentence when it cannot."""
+    record, action = run.step(step.id), world.library.actions[step.uses]
+    if record.state != "done":
+        raise ValueError(f"{step.id} was not done: there is nothing to take back")
+    if record.undone.startswith("done"):
+        raise ValueError(f"{step.id} was already taken back: {record.undone}")
+    if not action.undo_call or record.way != CALL or not world.repairs.offers(action.undo_call):
+        raise ValueError(f"{action.id} cannot be taken back from here; by hand: {action.undo}")
+    if world.policy.mode == OBSERVE:
+        raise ValueError(OBSERVES)
+    if text != record.target:
+        raise ValueError(f"the target is {record.target!r}, not {text[:60]!r}")
+    _refuse_after_repair(world, run, step)
+    return action
+
+
+def _refuse_after_repair(world: World, run: RunRecord, step: Act) -> None:
+    """A cordon is not taken back once something was repaired behind it: that needs proof, and a return."""
+    begun = [at for at, act in enumerate(run.acts) if act.step == step.id]
+    for act in run.acts[begun[-1] + 1 :] if begun else ():
+        later = world.library.actions.get(act.action)
+        if later is not None and later.role == "repair" and act.outcome != "refused":
+            raise ValueError(f"{act.action} came after it: prove the node and return it instead")
+
+
+async def undo(
+    world: World, run: RunRecord, step: Act, action: Action, person: Person
+) -> tuple[RunRecord, VerbOutcome]:
+    """Take back what a done action did; return the run and what came of it."""
+    record = run.step(step.id)
+    call = world.repair_call(
+        run,
+        action.undo_call,
+        record.arguments,
+        action.timeout_s,
+        requested_by=person.name,
+        approved_by=person.name,
+    )
+    outcome = await world.repairs.call(call)
+    await world.audit.record(
+        actor=person.name,
+        action=f"undo.{action.id}",
+        target=record.target,
+        incident=run.incident,
+        reason=f"{run.id} {step.id}: {action.undo_call}; takes back: {record.command}",
+        result=f"{outcome.status}: {outcome.text}"[:1000],
+    )
+    word = f"done by {person.name}" if outcome.status == "done" else f"{outcome.status}: {outcome.text[:200]}"
+    told = replace(record, undone=word, output=(*record.output, *printable(f"undo: {outcome.text}")))
+    return run.with_step(told), outcome
