@@ -48,6 +48,12 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(name="agent", target="ringwatch_agent.cli:main", help="the agent of a node", extra="agent"),
     Command(name="collector", target="ringwatch_collector.cli:main", help="the collector", extra="collector"),
     Command(
+        name="audit",
+        target="ringwatch_collector.audit_cli:main",
+        help="who did what: show the audit log, verify its chain",
+        extra="collector",
+    ),
+    Command(
         name="exec",
         target="ringwatch_agent.hook.cli:main",
         help="run a training command with telemetry: ringwatch exec -- torchrun ...",

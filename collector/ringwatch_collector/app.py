@@ -13,6 +13,7 @@ import grpc
 import grpc.aio
 
 from ringwatch_collector.access.app import Access
+from ringwatch_collector.access.book import AccessBook
 from ringwatch_collector.answers.fleet import FleetAnswers
 from ringwatch_collector.audit import AuditLog
 from ringwatch_collector.broker import ActionBroker
@@ -25,7 +26,7 @@ from ringwatch_collector.exporter import Exporter
 from ringwatch_collector.fleet.state import FleetState
 from ringwatch_collector.follow import Bell
 from ringwatch_collector.fusion import fuse
-from ringwatch_collector.ground import credentials, database_url, fleet_policy, lock_folder
+from ringwatch_collector.ground import database_url, fleet_policy, lock_folder
 from ringwatch_collector.incidents import IncidentBook, IncidentPolicy
 from ringwatch_collector.ingest import TelemetryService
 from ringwatch_collector.query import QueryService
@@ -34,7 +35,7 @@ from ringwatch_collector.runs import build_runs, runbooks_for, summaries
 from ringwatch_collector.sessions import Sessions
 from ringwatch_collector.store.store import Store
 from ringwatch_knowledge import overrides
-from ringwatch_proto.errors import ConfigError, StoreError
+from ringwatch_proto.errors import StoreError
 from ringwatch_proto.records import Incident
 from ringwatch_proto.v1 import query_pb2, query_pb2_grpc, runs_pb2_grpc
 
@@ -70,7 +71,7 @@ class Collector:
         self.sessions = Sessions()
         self.broker = ActionBroker(self.sessions)
         self.audit = AuditLog(self.store, self.clock)
-        self._access = Access(config, self.counters)
+        self.access = Access(config, AccessBook(self.store.database), self.audit, self.clock, self.counters)
         self.bell = Bell()
         self.book = IncidentBook(IncidentPolicy(), self._runbooks_for, self._stored_incidents())
         self.desk = Desk(book=self.book, store=self.store, audit=self.audit, bell=self.bell, clock=self.clock)
@@ -141,8 +142,7 @@ class Collector:
         return summaries(self.runs, self.clock.now_s())
 
     def _troubles(self) -> list[str]:
-        found = [self.store.trouble] if self.store.trouble else []
-        found.extend(self.runs.troubles)
+        found = [*self.store.troubles, *self.runs.troubles, *self.access.troubles()]
         found.extend(f"left out of the knowledge: {each}" for each in overrides.troubles())
         if self.clock.steps:
             found.append(f"the wall clock was stepped {self.clock.steps} times since the collector started")
@@ -170,7 +170,7 @@ class Collector:
     async def start(self) -> int:
         """Serve and return the port; raise ConfigError when the address cannot be had."""
         server = grpc.aio.server(
-            interceptors=[self._access.guard],
+            interceptors=[self.access.guard],
             options=[
                 ("grpc.max_receive_message_length", self._config.max_message_mib << 20),
                 ("grpc.max_send_message_length", _MOST_SENT_BYTES),
@@ -182,12 +182,15 @@ class Collector:
                 ("grpc.keepalive_timeout_ms", 10_000),
                 ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
                 ("grpc.keepalive_permit_without_calls", 1),
+                # Connections that never finish a handshake, or finish it and ask nothing.
+                ("grpc.server_handshake_timeout_ms", 10_000),
+                ("grpc.max_connection_idle_ms", 300_000),
             ],
         )
         server.add_generic_rpc_handlers((self._ingest.handler(),))
         query_pb2_grpc.add_QueryServicer_to_server(self._query, server)
         runs_pb2_grpc.add_RunsServicer_to_server(self._runs_service, server)
-        port = self._bind(server)
+        port = self.access.serve(server)
         await server.start()
         self._server = server
         self._exporter.start()
@@ -195,34 +198,21 @@ class Collector:
             asyncio.create_task(self._runner.run(), name="runner"),
             asyncio.create_task(self.runs.run(), name="runs"),
             asyncio.create_task(self._keep_house(), name="housekeeping"),
+            asyncio.create_task(self.access.run(), name="access"),
         ]
         return port
 
-    def _bind(self, server: grpc.aio.Server) -> int:
-        tls = credentials(self._config)
-        try:
-            if tls is None:
-                port = server.add_insecure_port(self._config.listen)
-            else:
-                port = server.add_secure_port(self._config.listen, tls)
-        except RuntimeError as error:
-            raise ConfigError(f"cannot listen on {self._config.listen}: {error}") from error
-        if not port:
-            raise ConfigError(f"cannot listen on {self._config.listen}")
-        return int(port)
-
     async def _keep_house(self) -> None:
-        """Write progress every few seconds and delete old events every hour."""
+        """Write progress every few seconds and delete what is old every hour."""
         swept_s = self.clock.monotonic_s()
         while True:
             await asyncio.sleep(_HOUSEKEEPING_S)
             self.store.flush()
             if self.clock.monotonic_s() - swept_s < _RETENTION_S:
                 continue
-            before_s = self.clock.now_s() - self._config.event_retention_days * 86400.0
+            swept_s = self.clock.monotonic_s()
             try:
-                if not await asyncio.to_thread(self.store.forget_events, before_s):
-                    swept_s = self.clock.monotonic_s()
+                await asyncio.to_thread(self.store.sweep, self._config.store, self.clock.now_s())
             except StoreError as error:
                 _LOG.error("%s", error)
 
@@ -236,5 +226,6 @@ class Collector:
         if self._server is not None:
             await self._server.stop(grace=min(0.5, self._config.shutdown_s))
         await asyncio.to_thread(self._exporter.stop)
+        await self.audit.settle(self._config.shutdown_s)
         await asyncio.to_thread(self.store.close, self._config.shutdown_s)
         self._lock.close()

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ringwatch_collector.access.cli import add_commands
 from ringwatch_collector.app import Collector
 from ringwatch_collector.config import CollectorConfig, load_config
 from ringwatch_proto.errors import ConfigError, RunbookError, StoreError
@@ -24,6 +25,9 @@ examples:
   ringwatch collector run
   ringwatch collector run --listen 127.0.0.1:7701 --data-dir /var/lib/ringwatch
   ringwatch collector check-config --config /etc/ringwatch/collector.toml
+  ringwatch collector init /var/lib/ringwatch --name collector.example.org
+  ringwatch collector run --config /var/lib/ringwatch/collector.toml
+  ringwatch collector token add ada --role operator --config /var/lib/ringwatch/collector.toml
 
 Every setting of check-config's output can stand in the TOML file, and in the environment as
 RINGWATCH_COLLECTOR_<SETTING>; RINGWATCH_COLLECTOR=host:port sets listen.
@@ -34,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one sub-command and return its exit code."""
     arguments = _parser().parse_args(argv)
     try:
+        if hasattr(arguments, "work"):
+            return int(arguments.work(arguments))
         config = load_config(arguments.config, os.environ, _flags(arguments))
         if arguments.command == "check-config":
             print(json.dumps(dataclasses.asdict(config), indent=2))
@@ -74,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
             default=None,
             help="serve off loopback without TLS; every screen will say so",
         )
+    add_commands(commands)
     return parser
 
 
@@ -90,7 +97,9 @@ async def _run(config: CollectorConfig) -> int:
         port = await collector.start()
         host = config.listen.rpartition(":")[0]
         metrics = {"metrics_port": collector.metrics_port} if collector.metrics_port else {}
-        print(json.dumps({"listening": f"{host}:{port}", **metrics}), flush=True)
+        second = collector.access.second_port
+        tokens = {"listening_without_certificate": second} if second else {}
+        print(json.dumps({"listening": f"{host}:{port}", **tokens, **metrics}), flush=True)
         await stop.wait()
     finally:
         await collector.stop()

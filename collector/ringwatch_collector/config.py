@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
+from ringwatch_collector.store.retention import Kept
+from ringwatch_collector.access.config import AccessConfig
 from ringwatch_proto.errors import ConfigError
 
 Section = TypeVar("Section")
@@ -41,6 +43,8 @@ class CollectorConfig:
     """PEM file of the certificate's key."""
     tls_client_ca: str = ""
     """PEM file of the CA that clients must have a certificate of (mutual TLS); empty asks for none."""
+    access: AccessConfig = AccessConfig()  # noqa: RUF009  (frozen)
+    """Who may talk to the collector: the section [access]."""
     metrics_listen: str = ""
     """Loopback address of the Prometheus page; empty means no page."""
 
@@ -86,12 +90,12 @@ class CollectorConfig:
     most_unacknowledged: int = 2000
     """Batches of one stream that wait for the disk before its reading stops."""
 
-    event_retention_days: float = 30.0
-    """Days for which events are kept."""
     store_retry_s: float = 0.5
     """Seconds between two tries when the database refuses work."""
     shutdown_s: float = 2.0
     """Seconds for which streams may finish after SIGTERM."""
+    store: Kept = Kept()
+    """Section [store]: how long what is kept."""
 
     @property
     def plaintext_off_loopback(self) -> bool:
@@ -209,6 +213,10 @@ def _check(config: CollectorConfig) -> None:
         raise ConfigError("tls_certificate and tls_key go together")
     if config.tls_client_ca and not config.tls_certificate:
         raise ConfigError("tls_client_ca needs tls_certificate and tls_key")
+    if config.access.listen and not config.tls_client_ca:
+        raise ConfigError("access.listen is for callers without a certificate: it needs tls_client_ca")
+    if config.access.listen:
+        split_address(config.access.listen)
     if config.plaintext_off_loopback and not config.insecure_plaintext:
         raise ConfigError(
             f"listen={config.listen} is off loopback and would be plaintext: set tls_certificate and tls_key "

@@ -1,4 +1,4 @@
-"""What the collector stands on: its data folder, database URL, memory policy and certificates."""
+"""What the collector stands on: its data folder, database URL and memory policy."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import fcntl
 import os
 from pathlib import Path
 from typing import IO
-
-import grpc
 
 from ringwatch_collector.config import CollectorConfig
 from ringwatch_collector.fleet.job import JobPolicy
@@ -59,18 +57,4 @@ def fleet_policy(config: CollectorConfig) -> FleetPolicy:
             reference_steps=config.reference_steps,
             relearn_s=config.relearn_s,
         ),
-    )
-
-
-def credentials(config: CollectorConfig) -> grpc.ServerCredentials | None:
-    """Return the TLS side of the server, None for plaintext; raise ConfigError without the files."""
-    if not config.tls_certificate:
-        return None
-    try:
-        key, chain = Path(config.tls_key).read_bytes(), Path(config.tls_certificate).read_bytes()
-        authority = Path(config.tls_client_ca).read_bytes() if config.tls_client_ca else None
-    except OSError as error:
-        raise ConfigError(f"{error.filename}: {error.strerror}") from error
-    return grpc.ssl_server_credentials(
-        [(key, chain)], root_certificates=authority, require_client_auth=authority is not None
     )

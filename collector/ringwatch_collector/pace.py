@@ -22,3 +22,13 @@ class Pace:
         self._seen_s = now
         self._tokens -= 1.0
         return max(0.0, -self._tokens / self._per_s)
+
+    def offer(self) -> bool:
+        """Take one if it can be used at once; return whether it was taken."""
+        now = self._monotonic_s()
+        self._tokens = min(self._burst, self._tokens + (now - self._seen_s) * self._per_s)
+        self._seen_s = now
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True

@@ -40,7 +40,8 @@ class Caller:
 
     ``node`` is set for an agent that proved which node it is; it may speak for no other.
     ``authenticated`` is False where the collector trusts what callers say of themselves: then ``name``
-    is empty or only claimed. ``credential`` names the certificate or token, never its secret.
+    is empty or only claimed. ``credential`` names the certificate or token, never its secret;
+    ``expires_ns`` is when a certificate ends, 0 for everything else.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Caller:
     node: str | None = None
     authenticated: bool = False
     credential: str = ""
+    expires_ns: int = 0
 
 
 # Who nobody vouched for: a servicer that runs without the guard gives nobody more than a look.

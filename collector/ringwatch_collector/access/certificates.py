@@ -6,6 +6,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from ringwatch_collector.access.callers import Caller, Role
+from ringwatch_proto.codec import to_ns
 
 
 def node_of(pem: bytes) -> Caller:
@@ -23,5 +24,16 @@ def node_of(pem: bytes) -> Caller:
         role=Role.AGENT,
         node=name,
         authenticated=True,
-        credential=f"{certificate.serial_number:x}",
+        credential=serial_of(certificate),
+        expires_ns=expiry_ns(certificate),
     )
+
+
+def serial_of(certificate: x509.Certificate) -> str:
+    """Return the serial number as the book writes it."""
+    return f"{certificate.serial_number:x}"
+
+
+def expiry_ns(certificate: x509.Certificate) -> int:
+    """Return when the certificate ends."""
+    return to_ns(certificate.not_valid_after_utc.timestamp())

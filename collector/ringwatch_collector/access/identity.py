@@ -43,10 +43,6 @@ class CallContext(Protocol):
 class Tokens(Protocol):
     """The tokens of people."""
 
-    def __len__(self) -> int:
-        """Return how many there are."""
-        ...
-
     def find(self, secret: str) -> Caller | None:
         """Return whose secret it is, None when it is nobody's or not valid any more."""
         ...

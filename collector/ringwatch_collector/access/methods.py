@@ -7,7 +7,10 @@ from typing import Final
 
 from ringwatch_collector.access.callers import Role
 
-LEAST_ROLE: Final[Mapping[str, Role]] = {
+# None stands for anybody: the method asks for its own proof.
+LEAST_ROLE: Final[Mapping[str, Role | None]] = {
+    "/ringwatch.v1.Enrollment/Enroll": None,
+    "/ringwatch.v1.Enrollment/Renew": Role.AGENT,
     "/ringwatch.v1.Telemetry/Report": Role.AGENT,
     "/ringwatch.v1.Query/GetFleet": Role.VIEWER,
     "/ringwatch.v1.Query/FollowFleet": Role.VIEWER,
@@ -18,11 +21,13 @@ LEAST_ROLE: Final[Mapping[str, Role]] = {
     "/ringwatch.v1.Query/ListEvents": Role.VIEWER,
     "/ringwatch.v1.Query/ListAudit": Role.VIEWER,
     "/ringwatch.v1.Query/ActOnIncident": Role.OPERATOR,
+    "/ringwatch.v1.Recording/Frames": Role.VIEWER,
     "/ringwatch.v1.Runs/ListRunbooks": Role.VIEWER,
     "/ringwatch.v1.Runs/GetRunbook": Role.VIEWER,
     "/ringwatch.v1.Runs/GetRun": Role.VIEWER,
     "/ringwatch.v1.Runs/ListRuns": Role.VIEWER,
     "/ringwatch.v1.Runs/StartRun": Role.OPERATOR,
+    "/ringwatch.v1.Recording/Frames": Role.VIEWER,
     # An answer that approves something may need more: the run knows what its open step asks for.
     "/ringwatch.v1.Runs/Answer": Role.OPERATOR,
 }

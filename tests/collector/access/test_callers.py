@@ -6,11 +6,11 @@ from pathlib import Path
 
 import grpc
 import pytest
+from tests.collector.rig import running
 
-from collector.rig import running
 from ringwatch_collector.access.callers import STRANGER, Caller, Role, author_of, caller_of, set_caller
 from ringwatch_collector.access.methods import LEAST_ROLE
-from ringwatch_proto.v1 import query_pb2, runs_pb2, telemetry_pb2
+from ringwatch_proto.v1 import enroll_pb2, query_pb2, recording_pb2, runs_pb2, telemetry_pb2
 
 
 def test_roles_of_people_include_those_below_and_agents_stand_beside_them() -> None:
@@ -27,7 +27,7 @@ def test_every_method_of_every_service_is_in_the_table_and_nothing_else() -> Non
     """A new method is open to nobody until somebody decides who may call it."""
     methods = {
         f"/{service.full_name}/{method.name}"
-        for file in (telemetry_pb2, query_pb2, runs_pb2)
+        for file in (telemetry_pb2, query_pb2, runs_pb2, enroll_pb2, recording_pb2)
         for service in file.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }
