@@ -8,36 +8,28 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-_SOURCE = Path(__file__).with_name("nvml.c")
+_HERE = Path(__file__).parent
+_SOURCES = (_HERE / "nvml.c", _HERE / "state.h", _HERE / "profiles.h")
+_FLAGS = ("-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread")
+# Values of the key ``profile``: which board all GPUs are.
+H100, A100, B200 = 0, 1, 2
 
 
 def library() -> Path:
-    """Return the folder that holds ``libnvidia-ml.so.1``, built if this source was not yet."""
-    digest = hashlib.sha256(_SOURCE.read_bytes()).hexdigest()[:16]
+    """Return the folder that holds ``libnvidia-ml.so.1``, built if these sources were not yet."""
+    digest = hashlib.sha256(b"".join(source.read_bytes() for source in _SOURCES)).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"ringwatch-nvml-{os.getuid()}-{digest}"
     target = folder / "libnvidia-ml.so.1"
     if not target.exists():
         folder.mkdir(mode=0o700, exist_ok=True)
         fresh = folder / f"{os.getpid()}.so"
-        command = [
-            "cc",
-            "-shared",
-            "-fPIC",
-            "-O1",
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            "-o",
-            str(fresh),
-            str(_SOURCE),
-        ]
-        subprocess.run(command, check=True)
+        subprocess.run(["cc", *_FLAGS, "-o", str(fresh), str(_SOURCES[0])], check=True)
         fresh.replace(target)
     return folder
 
 
 class Emulator:
-    """The state of one emulated driver."""
+    """The state of one emulated driver; eight GPUs unless ``gpus`` says otherwise."""
 
     def __init__(self, folder: Path) -> None:
         self._state = folder / "nvml-state"
@@ -48,6 +40,20 @@ class Emulator:
     def set(self, **values: int) -> None:
         """Change values from now on; ``gpu0__block=1`` is the key ``gpu0.block``."""
         self._values |= {key.replace("__", "."): value for key, value in values.items()}
+        self._write()
+
+    def clear(self) -> None:
+        """Make everything healthy again, Xids that were told apart: those stay told."""
+        self._values = {key: value for key, value in self._values.items() if key.startswith("xid.")}
+        self._write()
+
+    def xid(self, gpu: int, code: int) -> None:
+        """Have the driver report an Xid of a GPU once."""
+        count = self._values.get("xid.count", 0) + 1
+        self._values |= {"xid.count": count, f"xid.{count}": gpu * 100_000 + code}
+        self._write()
+
+    def _write(self) -> None:
         fresh = self._state.with_suffix(".tmp")
         fresh.write_text("".join(f"{key}={value}\n" for key, value in self._values.items()))
         fresh.replace(self._state)

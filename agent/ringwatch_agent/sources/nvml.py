@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import importlib.util
-import math
-import time
-from array import array
 from collections.abc import Mapping
-from typing import Any, Final
+from queue import SimpleQueue
+from typing import Final
 
-from ringwatch_agent.sources.base import Device, EventRecord, Reading, TableReading
+from ringwatch_agent.sources import nvml_turns
+from ringwatch_agent.sources.base import Reading
 from ringwatch_agent.sources.nvml_process import NvmlProcess
-from ringwatch_agent.sources.pipe_frames import Frame
-from ringwatch_agent.sources.rates import Rates
-from ringwatch_knowledge.xid import lookup
-from ringwatch_proto import events
+from ringwatch_agent.sources.nvml_renewal import Renewal
+from ringwatch_agent.sources.nvml_roster import COLUMNS, Roster
+from ringwatch_agent.sources.pipe_frames import Frame, Json
 from ringwatch_proto.errors import SourceError, SourceUnsupported, VerbError
-from ringwatch_proto.records import Severity
-from ringwatch_proto.signals import GpuState, Table, columns_of
 
-_COLUMNS: Final = columns_of(Table.GPU)
 _START_S: Final = 4.0
 _READ_S: Final = 3.0
 _VERB_S: Final = 10.0
 # Readers that cannot be ended hold driver locks; more of them would help nobody.
 _MAX_STUCK: Final = 2
-_EVENT_OF: Final = {
-    GpuState.LOST: events.GPU_LOST,
-    GpuState.NEEDS_RESET: events.GPU_LOST,
-    GpuState.NOT_ANSWERING: events.GPU_NOT_ANSWERING,
-    GpuState.FAILING: events.GPU_NOT_ANSWERING,
-}
+_MISMATCH: Final = 18
+_MISMATCH_WORDS: Final = (
+    "the driver was upgraded and the old kernel module is still loaded: new jobs fail to start until "
+    "the driver is reloaded or the node is rebooted"
+)
 
 
 class NvmlSource:
@@ -42,126 +35,113 @@ class NvmlSource:
         self._environment = environment
         self._process: NvmlProcess | None = None
         self._stuck: list[NvmlProcess] = []
-        self._rates = Rates()
-        self._devices: dict[str, Device] = {}
-        self._states: dict[str, GpuState] = {}
+        self._roster = Roster()
+        self._turns = nvml_turns.Turns()
+        self._renewal = Renewal(self._start, self._end)
+        self._to_spare: SimpleQueue[str] = SimpleQueue()
 
     def open(self) -> None:
         """Start a reader process and wait a moment for NVML to come up."""
-        if importlib.util.find_spec("pynvml") is None:
-            raise SourceUnsupported("the package nvidia-ml-py is not installed")
         self.close()
-        self._stuck = [each for each in self._stuck if not each.is_gone()]
-        if len(self._stuck) >= _MAX_STUCK:
+        if not self._may_start():
             raise SourceError(f"{len(self._stuck)} NVML readers are stuck in the driver; starting no more")
-        self._process = NvmlProcess(self._environment)
-        self._raise_trouble(self._ask("start", _START_S + 1.0, wait_s=_START_S))
+        self._adopt(self._start())
+        self._raise_trouble(self._ask("start", _START_S + 1.0, wait_s=_START_S).words)
 
     def close(self) -> None:
         """End the reader process; one that cannot be ended is remembered."""
+        self._renewal.stop()
         process, self._process = self._process, None
-        if process is not None and not process.stop():
-            self._stuck.append(process)
+        if process is not None:
+            self._end(process)
 
     def read(self) -> Reading:
         """Return every GPU now."""
         if self._process is None:  # given up on at the last read
             self.open()
-        frame = self._ask("read", _READ_S)
-        self._raise_trouble(frame)
-        if "starting_s" in frame:
-            raise SourceError(f"nvmlInit has not come back for {frame['starting_s']:.0f} s")
-        return self._reading(frame)
+        spare = [self._to_spare.get_nowait() for _ in range(self._to_spare.qsize())]
+        frame = self._ask("read", _READ_S, epoch=self._roster.epoch, spare=spare)
+        self._raise_trouble(frame.words)
+        if "starting_s" in frame.words:
+            raise SourceError(f"nvmlInit has not come back for {frame.words['starting_s']:.0f} s")
+        if frame.words.get("reinitialise"):
+            self.close()
+            raise SourceError("the driver under NVML was unloaded or replaced")
+        reading = self._reading(frame)
+        better = self._renewal.look(frame, len(self._roster.devices), may_start=self._may_start())
+        if better is not None:
+            self._replace(better)
+        return reading
+
+    def spare(self, gpu: str) -> None:
+        """Ask a GPU less from now on: its firmware has stopped answering. Safe from any thread."""
+        self._to_spare.put(gpu)
+
+    def facts(self, gpu: str) -> Mapping[str, str]:
+        """Return driver, serial number, firmware and architecture of a GPU, as far as it told."""
+        return self._roster.facts.get(gpu, {})
+
+    def missing(self) -> dict[str, dict[str, str]]:
+        """Return for each GPU the signals that it does not give, with the driver's reason."""
+        told = self._ask("missing", _READ_S).words.get("missing", {})
+        return {str(gpu): dict(signals) for gpu, signals in told.items()}
 
     def reset_clocks(self, gpu: str) -> None:
         """Take back locked SM clocks; raise VerbError when that was not done."""
         if self._process is None:
             raise VerbError("NVML is not there")
         try:
-            answer = self._process.ask("reset_clocks", _VERB_S, gpu=gpu)
+            answer = self._process.ask("reset_clocks", _VERB_S, gpu=gpu).words
         except SourceError as error:
             raise VerbError(str(error)) from error
         if "done" not in answer:
             raise VerbError(str(answer.get("error", "NVML did not do it")))
 
-    def _ask(self, operation: str, within_s: float, **arguments: float) -> Frame:
-        assert self._process is not None
+    def _may_start(self) -> bool:
+        self._stuck = [each for each in self._stuck if not each.is_gone()]
+        return len(self._stuck) < _MAX_STUCK
+
+    def _start(self) -> NvmlProcess:
+        return NvmlProcess(COLUMNS, self._environment)
+
+    def _end(self, process: NvmlProcess) -> None:
+        if not process.stop():
+            self._stuck.append(process)
+
+    def _adopt(self, process: NvmlProcess) -> None:
+        self._process, self._roster.epoch = process, -1
+
+    def _replace(self, better: NvmlProcess) -> None:
+        old = self._process
+        self._adopt(better)
+        if old is not None:
+            self._end(old)
+
+    def _ask(self, operation: str, within_s: float, **arguments: float | list[str]) -> Frame:
+        if self._process is None:
+            raise SourceError("no NVML reader runs")
         try:
             return self._process.ask(operation, within_s, **arguments)
         except SourceError:
             self.close()
             raise
 
-    def _raise_trouble(self, frame: Frame) -> None:
-        if "error" not in frame:
+    def _raise_trouble(self, words: Json) -> None:
+        if "error" not in words:
             return
-        raise (SourceUnsupported if frame.get("unsupported") else SourceError)(str(frame["error"]))
+        text = str(words["error"])
+        if words.get("code") == _MISMATCH:
+            text += f"; {_MISMATCH_WORDS}"
+        raise (SourceUnsupported if words.get("unsupported") else SourceError)(text)
 
     def _reading(self, frame: Frame) -> Reading:
-        listed = {each["id"]: gpu for each, gpu in zip(frame["devices"], frame["gpus"], strict=True)}
-        self._devices |= {each["id"]: Device(**each) for each in frame["devices"]}
-        if listed and all(gpu["reinitialise"] for gpu in listed.values()):
-            self.close()
-            raise SourceError("the driver under NVML was unloaded or replaced")
-        rows = {id: listed.get(id, _UNLISTED) for id in self._devices}
-        values = array("f", [value for id, gpu in rows.items() for value in self._row(id, gpu)])
-        table = TableReading(
-            table=Table.GPU,
-            devices=tuple(self._devices.values()),
-            signals=tuple(signal.id for signal in _COLUMNS),
-            values=values,
-        )
-        told = [event for id, gpu in rows.items() if (event := self._turn(id, gpu))]
-        told += [self._xid(xid) for xid in frame["xids"]]
-        lost = frame["xids_lost"]
+        words = frame.words
+        self._roster.learn(words)
+        table = self._roster.table(frame.numbers)
+        if table is None:  # the list grew while the rows were packed: the next answer brings it
+            self._roster.epoch = -1
+            return Reading()
+        told = self._turns.take(table, words["why"], words["links_down"])
+        told += [nvml_turns.xid(self._roster.devices.get(xid["gpu"]), xid) for xid in words["xids"]]
+        lost = words["xids_lost"]
         return Reading(tables=(table,), events=tuple(told), dropped={"nvml.xid_events": lost} if lost else {})
-
-    def _row(self, id: str, gpu: Mapping[str, Any]) -> list[float]:
-        if not gpu["known"]:
-            return [math.nan] * len(_COLUMNS)
-        values: dict[str, float] = {**gpu["gauges"], "state": float(gpu["state"])}
-        values["reading_age_s"] = math.nan if gpu["age_s"] is None else gpu["age_s"]
-        for name, count in gpu["counters"].items():
-            values[name] = self._rates.per_s((id, name), count, gpu["at_s"])
-        return [values.get(signal.name.removeprefix("gpu."), math.nan) for signal in _COLUMNS]
-
-    def _turn(self, id: str, gpu: Mapping[str, Any]) -> EventRecord | None:
-        state = GpuState(gpu["state"])
-        before = self._states.get(id, GpuState.OK)
-        if not gpu["known"] or state == before:
-            return None
-        self._states[id] = state
-        device = self._devices[id]
-        recovered = state is GpuState.OK
-        return EventRecord(
-            wall_ns=time.time_ns(),
-            kind=events.GPU_RECOVERED if recovered else _EVENT_OF[state],
-            severity=Severity.INFO if recovered else Severity.CRITICAL,
-            source=self.name,
-            device=id,
-            text=f"{device.name} ({device.pci_address}): " + (gpu["why"] or "answers again"),
-            fields={"state": state.name.lower()},
-        )
-
-    def _xid(self, xid: Mapping[str, Any]) -> EventRecord:
-        device = self._devices.get(xid["gpu"])
-        where = f"{device.name} ({device.pci_address})" if device else "a GPU"
-        return EventRecord(
-            wall_ns=xid["wall_ns"],
-            kind=events.GPU_XID,
-            severity=lookup(xid["code"]).severity,
-            source=self.name,
-            device=xid["gpu"],
-            code=xid["code"],
-            text=f"{where}: NVML reports Xid {xid['code']}",
-        )
-
-
-_UNLISTED: Final[Mapping[str, Any]] = {
-    "state": int(GpuState.LOST),
-    "why": "NVML no longer lists it",
-    "known": True,
-    "age_s": None,
-    "gauges": {},
-    "counters": {},
-}

@@ -2,171 +2,226 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from array import array
+from collections.abc import Callable, Mapping
+from queue import SimpleQueue
+from typing import Any, Final, NamedTuple
 
-import pynvml as nvml
+from ringwatch_agent.sources import nvml_library as nvml
+from ringwatch_agent.sources.nvml_asks import Place
+from ringwatch_agent.sources.nvml_identity import Identity, handle_at, identify, instances, unidentified
+from ringwatch_agent.sources.nvml_plan import OWN, SLOW
+from ringwatch_agent.sources.nvml_round import Failure, InstanceRound, Round
 
-from ringwatch_agent.sources.nvml_fields import Ask, Handle
-from ringwatch_proto.signals import GpuState
-
-UNSUPPORTED_S: Final = 3600.0
 # After this long without an answer the GPU is "not answering" and its values are nobody's.
-ANSWER_S: Final = 3.0
+ANSWER_S: Final = 2.5
 # A GPU that answers slowly is asked less: after Xid 119 each call holds the driver for 6 to 45 s.
 _REST_FACTOR: Final = 4.0
 _REST_MAX_S: Final = 60.0
 _LOST_REST_S: Final = 10.0
-
-_UNSUPPORTED: Final = frozenset(
-    {
-        nvml.NVML_ERROR_NOT_SUPPORTED,
-        nvml.NVML_ERROR_FUNCTION_NOT_FOUND,
-        nvml.NVML_ERROR_INVALID_ARGUMENT,
-        nvml.NVML_ERROR_NO_PERMISSION,
-        nvml.NVML_ERROR_ARGUMENT_VERSION_MISMATCH,
-    }
-)
-# The driver under the library is gone or another one: only a new process can go on.
-REINITIALISE: Final = frozenset(
-    {
-        nvml.NVML_ERROR_UNINITIALIZED,
-        nvml.NVML_ERROR_DRIVER_NOT_LOADED,
-        nvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH,
-    }
-)
-_LOST: Final = {
-    nvml.NVML_ERROR_GPU_IS_LOST: GpuState.LOST,
-    nvml.NVML_ERROR_GPU_NOT_FOUND: GpuState.LOST,
-    nvml.NVML_ERROR_RESET_REQUIRED: GpuState.NEEDS_RESET,
-}
+# For so long after such an Xid the GPU is asked only so often, however well it answers.
+_WARY_S: Final = 600.0
+_WARY_REST_S: Final = 15.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GpuIdentity:
-    """What does not change about a GPU."""
+class _Answer(NamedTuple):
+    """What one round gave; ``row`` lacks only what the reader itself says of a row."""
 
-    id: str
-    name: str
-    pci_address: str
-    model: str
-
-
-@dataclass(slots=True, kw_only=True)
-class _Answer:
-    """What one round of questions gave."""
-
-    state: GpuState = GpuState.OK
-    why: str = ""
-    gauges: dict[str, float] = field(default_factory=dict)
-    counters: dict[str, int] = field(default_factory=dict)
-    at_s: float = 0.0
-    took_s: float = 0.0
+    state: int
+    why: str
+    at_s: float
+    took_s: float
+    slow_at_s: float = math.nan
+    row: tuple[float, ...] = ()
+    parts: tuple[tuple[Identity, tuple[float, ...]], ...] = ()
     reinitialise: bool = False
 
 
-class GpuThread:
-    """Asks one GPU when told to; what it last said can be had at any time."""
+class Now(NamedTuple):
+    """What is known of a GPU at this moment."""
 
-    def __init__(self, identity: GpuIdentity, handle: Handle, asks: Sequence[Ask]) -> None:
-        self.identity = identity
-        self._handle = handle
-        self._asks = asks
-        self._not_before_s: dict[str, float] = {}
+    rows: bytes
+    why: str
+    reinitialise: bool
+    links_down: tuple[int, ...]
+
+
+class GpuThread:
+    """Asks one GPU when told to; what it last said can be had at any time.
+
+    ``done`` gets this object when a round is over; ``identified`` is called, on the GPU's own thread,
+    once it has said who it is.
+    """
+
+    def __init__(
+        self,
+        library: nvml.Library,
+        index: int,
+        column: Mapping[str, int],
+        done: SimpleQueue[Any],
+        identified: Callable[[GpuThread], None],
+    ) -> None:
+        self.identity = unidentified(index)
+        self.parts: tuple[Identity, ...] = ()
+        self.handle: nvml.Handle | None = None
+        self.round: Round | None = None
+        self._library = library
+        self._index = index
+        self._column = column
+        self._own = tuple(column[name] for name in OWN)
+        self._no_values = (math.nan,) * len(column)
+        self._done = done
+        self._identified = identified
+        self._instances: list[InstanceRound] = []
         self._rest_until_s = 0.0
+        self._wary_until_s = 0.0
         self._busy_since_s: float | None = None
         self._answer: _Answer | None = None
-        self._good_s: float | None = None
-        self._asked = threading.Event()
-        self._answered = threading.Event()
-        threading.Thread(target=self._run, name=f"gpu-{identity.name}", daemon=True).start()
+        self._good_s = math.nan
+        self._go = threading.Lock()
+        self._go.acquire()
+        threading.Thread(target=self._run, name=f"gpu{index}", daemon=True).start()
 
-    def ask(self) -> None:
-        """Start a round, unless one is under way or the GPU is being spared."""
-        if self._busy_since_s is None and time.monotonic() >= self._rest_until_s:
-            self._busy_since_s = time.monotonic()
-            self._answered.clear()
-            self._asked.set()
+    def ask(self, now_s: float) -> bool:
+        """Start a round that is due since ``now_s``; return False when none may be started.
 
-    def wait(self, within_s: float) -> None:
-        """Wait for the round under way."""
-        if self._busy_since_s is not None:
-            self._answered.wait(max(0.0, within_s))
+        That is while one is under way, and while the GPU is being spared.
+        """
+        if self._busy_since_s is not None or now_s < self._rest_until_s:
+            return False
+        self._busy_since_s = now_s
+        self._go.release()
+        return True
 
-    def now(self) -> dict[str, Any]:
-        """Return what is known now; values are given only while they are younger than ``ANSWER_S``."""
-        now_s, answer, busy_since_s = time.monotonic(), self._answer, self._busy_since_s
+    def hasten(self) -> None:
+        """Have health and links asked at the next round: something happened to this GPU."""
+        if self.round is not None:
+            self.round.hasten()
+
+    def spare(self) -> None:
+        """Ask this GPU less from now on: its firmware has stopped answering the driver."""
+        now_s = time.monotonic()
+        self._wary_until_s = now_s + _WARY_S
+        self._rest_until_s = max(self._rest_until_s, now_s + _WARY_REST_S)
+
+    def now(self, now_s: float) -> Now:
+        """Return what is known; values are given only while they are younger than ``ANSWER_S``."""
+        answer, busy_since_s = self._answer, self._busy_since_s
         busy_s = 0.0 if busy_since_s is None else now_s - busy_since_s
-        state, why = (GpuState.OK, "") if answer is None else (answer.state, answer.why)
+        state, why = (math.nan, "") if answer is None else (float(answer.state), answer.why)
         if busy_s > ANSWER_S:
-            state, why = GpuState.NOT_ANSWERING, f"an NVML call has not come back for {busy_s:.0f} s"
+            state, why = nvml.NOT_ANSWERING, f"an NVML call has not come back for {busy_s:.0f} s"
         elif answer is not None and answer.took_s > ANSWER_S:
-            state, why = GpuState.NOT_ANSWERING, f"the last round of NVML calls took {answer.took_s:.0f} s"
-        age_s = None if self._good_s is None else now_s - self._good_s
-        fresh = answer is not None and answer.state is GpuState.OK and now_s - answer.at_s <= ANSWER_S
-        return {
-            "state": int(state),
-            "why": why,
-            "known": answer is not None or busy_s > ANSWER_S,
-            "age_s": age_s,
-            "at_s": answer.at_s if answer else 0.0,
-            "gauges": answer.gauges if fresh and answer else {},
-            "counters": answer.counters if fresh and answer else {},
-            "reinitialise": answer is not None and answer.reinitialise,
-        }
+            state, why = nvml.NOT_ANSWERING, f"the last round of NVML calls took {answer.took_s:.0f} s"
+        elif now_s < self._wary_until_s and state == nvml.OK:
+            why = "asked less after Xid 119 or 120"
+        fresh = answer is not None and answer.state == nvml.OK and now_s - answer.at_s <= ANSWER_S
+        return Now(
+            rows=self._rows(answer, state, now_s, fresh=fresh),
+            why=why,
+            reinitialise=answer is not None and answer.reinitialise,
+            links_down=self.round.links.down if fresh and self.round else (),
+        )
+
+    def _rows(self, answer: _Answer | None, state: float, now_s: float, *, fresh: bool) -> bytes:
+        """Return the packed row of this GPU, and one for each instance that is named."""
+        age_s = now_s - self._good_s
+        if answer is None or not fresh:
+            row = self._pack((), age_s, state)
+            return row + self._pack((), age_s) * len(self.parts)
+        slow_s = now_s - answer.slow_at_s
+        row = self._pack(answer.row, age_s, state, slow_s, answer.took_s * 1e3)
+        given = dict(answer.parts)
+        parts = [self._pack(given.get(part, ()), age_s, state, slow_s) for part in self.parts]
+        return b"".join((row, *parts))
+
+    def _pack(
+        self,
+        values: tuple[float, ...],
+        age_s: float,
+        state: float = math.nan,
+        slow_age_s: float = math.nan,
+        read_ms: float = math.nan,
+    ) -> bytes:
+        row = array("f", values or self._no_values)
+        for column, value in zip(self._own, (age_s, state, slow_age_s, read_ms), strict=True):
+            row[column] = value
+        return row.tobytes()
 
     def _run(self) -> None:
         while True:
-            self._asked.wait()
-            self._asked.clear()
-            answer = self._round()
-            if answer.state is GpuState.OK:
+            self._go.acquire()
+            answer = self._attempt()
+            if answer.state == nvml.OK:
                 self._good_s = answer.at_s
+            self._spare_after(answer)
             self._answer, self._busy_since_s = answer, None
-            self._answered.set()
+            self._done.put(self)
 
-    def _round(self) -> _Answer:
+    def _attempt(self) -> _Answer:
         begin_s = time.monotonic()
-        answer = _Answer()
-        failures: list[str] = []
-        for ask in self._asks:
-            if self._not_before_s.get(ask.name, 0.0) > begin_s:
-                continue
-            try:
-                _take(answer, ask, ask.call(self._handle))
-            except nvml.NVMLError as error:
-                self._failed(answer, ask, error, failures)
-                if answer.state is not GpuState.OK or answer.reinitialise:
-                    break
-        if failures and not (answer.gauges or answer.counters) and answer.state is GpuState.OK:
-            answer.state, answer.why = GpuState.FAILING, failures[0]
-        answer.at_s = time.monotonic()
-        answer.took_s = answer.at_s - begin_s
-        self._spare(answer)
-        return answer
+        try:
+            if self.round is None:
+                self._begin(begin_s)
+            assert self.round is not None
+            slow_before_s = self.round.slow_at_s
+            self.round.ask(begin_s)
+            if self.round.slow_at_s != slow_before_s:
+                self._look_at_instances()
+            for part in self._instances:
+                part.ask(begin_s)
+        except (Failure, nvml.NvmlFailed) as failure:
+            return self._failed(failure.code, begin_s)
+        ended_s = time.monotonic()
+        return _Answer(
+            state=nvml.OK,
+            why="",
+            at_s=ended_s,
+            took_s=ended_s - begin_s,
+            slow_at_s=self.round.slow_at_s,
+            row=tuple(self.round.row),
+            parts=tuple((part.identity, tuple(part.row)) for part in self._instances),
+        )
 
-    def _failed(self, answer: _Answer, ask: Ask, error: nvml.NVMLError, failures: list[str]) -> None:
-        code = error.value
-        if code in _UNSUPPORTED:
-            self._not_before_s[ask.name] = time.monotonic() + UNSUPPORTED_S
-        elif code in _LOST:
-            answer.state, answer.why = _LOST[code], str(error)
-        else:
-            answer.reinitialise = answer.reinitialise or code in REINITIALISE
-            failures.append(f"{ask.name}: {error}")
+    def _begin(self, now_s: float) -> None:
+        self.handle = handle_at(self._library, self._index)
+        self.identity = identify(self._library, self._index, self.handle)
+        place = Place(self._library, self.handle, self._column)
+        self.round = Round(place, now_s, stagger_s=self._index % 8 * SLOW / 8)
+        self._identified(self)
 
-    def _spare(self, answer: _Answer) -> None:
+    def _look_at_instances(self) -> None:
+        assert self.round is not None
+        assert self.handle is not None
+        row = self.round.row
+        divided = row[self._column["mig_mode"]] == 1
+        found = instances(self._library, self.identity, self.handle) if divided else ()
+        row[self._column["mig_instances"]] = float(len(found)) if divided else math.nan
+        identities = tuple(each.identity for each in found)
+        if identities != tuple(part.identity for part in self._instances):
+            self._instances = [InstanceRound(self._library, self._column, each) for each in found]
+            self.parts = identities
+            self._identified(self)
+
+    def _failed(self, code: int, begin_s: float) -> _Answer:
+        ended_s = time.monotonic()
+        return _Answer(
+            state=nvml.STATE_OF.get(code, nvml.FAILING),
+            why=self._library.error_text(code),
+            at_s=ended_s,
+            took_s=ended_s - begin_s,
+            reinitialise=code in nvml.REINITIALISE,
+        )
+
+    def _spare_after(self, answer: _Answer) -> None:
         rest_s = 0.0
         if answer.took_s > ANSWER_S:
             rest_s = min(_REST_MAX_S, answer.took_s * _REST_FACTOR)
-        elif answer.state in (GpuState.LOST, GpuState.NEEDS_RESET):
+        elif answer.state in (nvml.LOST, nvml.NEEDS_RESET):
             rest_s = _LOST_REST_S
+        elif answer.at_s < self._wary_until_s:
+            rest_s = _WARY_REST_S
         self._rest_until_s = answer.at_s + rest_s
-
-
-def _take(answer: _Answer, ask: Ask, value: Any) -> None:  # noqa: ANN401 - whatever NVML's struct is
-    answer.gauges |= {signal: float(pick(value)) for signal, pick in ask.gauges.items()}
-    answer.counters |= {signal: int(pick(value)) for signal, pick in ask.counters.items()}

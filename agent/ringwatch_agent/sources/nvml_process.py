@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, BinaryIO, Final
 
@@ -15,13 +16,15 @@ from ringwatch_agent.sources.pipe_frames import Frame, read_frame, write_frame
 from ringwatch_proto.errors import SourceError
 
 _MODULE: Final = "ringwatch_agent.sources.nvml_reader"
-_GONE: Final[Frame] = {}
+_GONE: Final = Frame({})
+# One heap for all of its threads: they allocate little, and each heap of its own would hold memory.
+_ENVIRONMENT: Final = {"MALLOC_ARENA_MAX": "1"}
 
 
 class NvmlProcess:
     """One reader process. ``ask`` may be called from several threads."""
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, columns: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         """Start the process; raise SourceError when that fails. ``environment`` unset: ours."""
         command = [sys.executable, "-m", _MODULE]
         try:
@@ -29,7 +32,7 @@ class NvmlProcess:
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env=None if environment is None else dict(environment),
+                env={**(os.environ if environment is None else environment), **_ENVIRONMENT},
                 start_new_session=True,  # a Ctrl-C in the agent's terminal is not for the reader
             )
         except OSError as error:
@@ -38,8 +41,15 @@ class NvmlProcess:
         self._writing = threading.Lock()
         self._waiting: dict[int, SimpleQueue[Frame]] = {}
         threading.Thread(target=self._receive, name="nvml-answers", daemon=True).start()
+        with contextlib.suppress(OSError):  # it ended at once: the first question says so
+            write_frame(_pipe(self._process.stdin), {"columns": list(columns)})
 
-    def ask(self, operation: str, within_s: float, **arguments: str | float) -> Frame:
+    @property
+    def pid(self) -> int:
+        """Return the process id."""
+        return self._process.pid
+
+    def ask(self, operation: str, within_s: float, **arguments: str | float | list[str]) -> Frame:
         """Return the answer; raise SourceError when there is none within the time."""
         number, answer = next(self._ids), SimpleQueue[Frame]()
         self._waiting[number] = answer
@@ -59,13 +69,10 @@ class NvmlProcess:
 
     def stop(self) -> bool:
         """End the process; return whether it is gone. One in an uninterruptible call cannot be ended."""
-        for pipe in (self._process.stdin, self._process.stdout):
+        if self._process.stdin is not None:
             with contextlib.suppress(OSError):
-                if pipe is self._process.stdin and pipe is not None:
-                    pipe.close()
-        try:
-            self._process.wait(timeout=0.5)
-        except subprocess.TimeoutExpired:
+                self._process.stdin.close()
+        if not self.is_gone(0.3):
             self._process.kill()
         return self.is_gone(0.5)
 
@@ -80,7 +87,7 @@ class NvmlProcess:
     def _receive(self) -> None:
         with _pipe(self._process.stdout) as pipe, contextlib.suppress(OSError, ValueError):
             while (frame := read_frame(pipe)) is not None:
-                waiting = self._waiting.get(_number(frame.get("id")))
+                waiting = self._waiting.get(_number(frame.words.get("id")))
                 if waiting is not None:
                     waiting.put(frame)
         for waiting in list(self._waiting.values()):

@@ -7,173 +7,190 @@ stdin does.
 
 from __future__ import annotations
 
+import ctypes
 import os
-import queue
 import sys
 import threading
 import time
-from typing import Final
+from collections.abc import Sequence
+from queue import Empty, SimpleQueue
+from typing import Any, Final
 
-import pynvml as nvml
+from ringwatch_agent.sources import nvml_library as nvml
+from ringwatch_agent.sources.nvml_events import EventWatch
+from ringwatch_agent.sources.nvml_gpu import GpuThread
+from ringwatch_agent.sources.nvml_identity import Identity
+from ringwatch_agent.sources.pipe_frames import Frame, Json, read_frame, write_frame
 
-from ringwatch_agent.sources.nvml_fields import ASKS, Ask, Handle
-from ringwatch_agent.sources.nvml_gpu import GpuIdentity, GpuThread
-from ringwatch_agent.sources.pipe_frames import Frame, read_frame, write_frame
-
-# How long a round may hold up the answer; what is later is told by the next one.
+# How long all rounds together may hold up the answer; what is later is told by the next one.
 _ROUND_S: Final = 0.5
-_EVENT_WAIT_MS: Final = 1000
-_MAX_XIDS: Final = 256
+# GPUs are asked one after the other while they are quick: their threads do not fight for the
+# interpreter then. One that takes longer than this is no longer waited for before the next is asked.
+_TURN_S: Final = 0.05
+_STACK_BYTES: Final = 256 << 10
 
 
 class Reader:
-    """The state of the process: what start-up came to, a thread a GPU, Xids not yet told."""
+    """The state of the process: what start-up came to, and a thread a GPU.
 
-    def __init__(self) -> None:
+    ``columns`` are the signals of a row in the order in which they are wanted.
+    """
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._column = {name: at for at, name in enumerate(columns)}
         self._started_s = time.monotonic()
         self._ready = threading.Event()
-        self._trouble: Frame = {}
+        self._trouble: Json = {}
         self._driver = ""
+        self._library: nvml.Library | None = None
+        self._events: EventWatch | None = None
         self._gpus: list[GpuThread] = []
-        self._handles: dict[str, Handle] = {}
-        self._xids: queue.Queue[Frame] = queue.Queue(_MAX_XIDS)
-        self._xids_lost = 0
+        self._done: SimpleQueue[GpuThread] = SimpleQueue()
+        self._epoch = 0
         threading.Thread(target=self._start, name="nvml-start", daemon=True).start()
 
-    def answer(self, request: Frame) -> Frame:
-        """Return the answer to a request; never blocks on the driver."""
+    def answer(self, request: Json) -> Frame:
+        """Return the answer to a request; only ``reset_clocks`` ever blocks on the driver."""
         operation = request.get("op")
         if operation == "start":
             self._ready.wait(float(request.get("wait_s", 0.0)))
         if self._trouble:
-            return self._trouble
+            return Frame(self._trouble)
         if not self._ready.is_set():
-            return {"starting_s": time.monotonic() - self._started_s}
+            return Frame({"starting_s": time.monotonic() - self._started_s})
         if operation == "reset_clocks":
-            return self._reset_clocks(str(request.get("gpu")))
-        return self._read()
+            return Frame(self._reset_clocks(str(request.get("gpu"))))
+        if operation == "missing":
+            return Frame(self._missing())
+        return self._read(request) if operation == "read" else Frame({})
 
     def _start(self) -> None:
         try:
-            nvml.nvmlInit()
-            self._driver = str(nvml.nvmlSystemGetDriverVersion())
-            for index in range(nvml.nvmlDeviceGetCount()):
-                self._add(index)
-        except nvml.NVMLError as error:
-            absent = (nvml.NVML_ERROR_LIBRARY_NOT_FOUND, nvml.NVML_ERROR_DRIVER_NOT_LOADED)
-            self._trouble = {"error": f"NVML: {error}", "unsupported": error.value in absent}
-            return
-        finally:
+            library = nvml.Library()
+            library.call(("nvmlInit_v2",))
+            count = ctypes.c_uint()
+            library.call(("nvmlDeviceGetCount_v2",), ctypes.byref(count))
+        except nvml.NvmlFailed as error:
+            absent = error.code in (nvml.LIBRARY_NOT_FOUND, nvml.DRIVER_NOT_LOADED)
+            self._trouble = {"error": f"NVML: {error}", "unsupported": absent, "code": error.code}
             self._ready.set()
-        self._watch_xids()
-
-    def _add(self, index: int) -> None:
-        try:
-            identity, handle = _identify(index)
-        except nvml.NVMLError as error:
-            # Lost before this process began: it has a row, and its trouble is its reading.
-            nameless = GpuIdentity(id=f"gpu{index}", name=f"gpu{index}", pci_address="", model="")
-            self._gpus.append(GpuThread(nameless, None, [_always(error)]))
             return
-        self._handles[identity.id] = handle
-        self._gpus.append(GpuThread(identity, handle, ASKS))
+        self._library, self._events = library, EventWatch(library)
+        self._driver = library.text(("nvmlSystemGetDriverVersion",))
+        self._gpus = [
+            GpuThread(library, index, self._column, self._done, self._identified)
+            for index in range(count.value)
+        ]
+        self._ask_all(time.monotonic())
+        self._ready.set()
 
-    def _read(self) -> Frame:
+    def _identified(self, gpu: GpuThread) -> None:
+        self._epoch += 1
+        if self._events is not None:
+            self._events.add(gpu)
+
+    def _read(self, request: Json) -> Frame:
+        for id in request.get("spare", ()):
+            self._spare(str(id))
+        self._ask_all(time.monotonic())
+        now_s = time.monotonic()
+        now = [gpu.now(now_s) for gpu in self._gpus]
+        events = self._events
+        words: Json = {"epoch": self._epoch, "xids": events.take() if events else []}
+        if request.get("epoch") != self._epoch:
+            words |= {"driver": self._driver, "devices": self._devices()}
+        why = {gpu.identity.id: each.why for gpu, each in zip(self._gpus, now, strict=True) if each.why}
+        down = {
+            gpu.identity.id: each.links_down
+            for gpu, each in zip(self._gpus, now, strict=True)
+            if each.links_down
+        }
+        words |= {"why": why, "links_down": down, "xids_lost": events.take_lost() if events else 0}
+        if now and all(each.reinitialise for each in now):
+            words["reinitialise"] = True
+        return Frame(words, b"".join(each.rows for each in now))
+
+    def _ask_all(self, now_s: float) -> None:
+        until_s = now_s + _ROUND_S
+        pending: set[GpuThread] = set()
         for gpu in self._gpus:
-            gpu.ask()
-        until_s = time.monotonic() + _ROUND_S
-        for gpu in self._gpus:
-            gpu.wait(until_s - time.monotonic())
-        lost, self._xids_lost = self._xids_lost, 0
+            if gpu.ask(now_s):
+                pending.add(gpu)
+                self._wait(pending, gpu, min(until_s, time.monotonic() + _TURN_S))
+        self._wait(pending, None, until_s)
+
+    def _wait(self, pending: set[GpuThread], gpu: GpuThread | None, until_s: float) -> None:
+        """Wait for one GPU, or for all that are pending."""
+        while pending and (gpu is None or gpu in pending):
+            try:
+                pending.discard(self._done.get(timeout=max(0.0, until_s - time.monotonic())))
+            except Empty:
+                return
+
+    def _devices(self) -> list[Json]:
+        identities = [each for gpu in self._gpus for each in (gpu.identity, *gpu.parts)]
+        return [_device(identity) for identity in identities]
+
+    def _missing(self) -> Json:
+        if self._library is None:
+            return {"missing": {}}
         return {
-            "driver": self._driver,
-            "devices": [
-                {
-                    "id": gpu.identity.id,
-                    "name": gpu.identity.name,
-                    "pci_address": gpu.identity.pci_address,
-                    "model": gpu.identity.model,
+            "missing": {
+                gpu.identity.id: {
+                    name: self._library.error_text(code) for name, code in gpu.round.missing().items()
                 }
                 for gpu in self._gpus
-            ],
-            "gpus": [gpu.now() for gpu in self._gpus],
-            "xids": [self._xids.get_nowait() for _ in range(self._xids.qsize())],
-            "xids_lost": lost,
+                if gpu.round is not None
+            }
         }
 
-    def _reset_clocks(self, gpu: str) -> Frame:
-        if gpu not in self._handles:
-            return {"error": f"no GPU {gpu} here"}
+    def _named(self, id: str) -> GpuThread | None:
+        return next((gpu for gpu in self._gpus if gpu.identity.id == id), None)
+
+    def _spare(self, id: str) -> None:
+        gpu = self._named(id)
+        if gpu is not None:
+            gpu.spare()
+
+    def _reset_clocks(self, id: str) -> Json:
+        gpu = self._named(id)
+        if gpu is None or gpu.handle is None or self._library is None:
+            return {"error": f"no GPU {id} here"}
         try:
-            nvml.nvmlDeviceResetGpuLockedClocks(self._handles[gpu])
-        except nvml.NVMLError as error:
+            self._library.call(("nvmlDeviceResetGpuLockedClocks",), gpu.handle)
+        except nvml.NvmlFailed as error:
             return {"error": f"nvmlDeviceResetGpuLockedClocks: {error}"}
         return {"done": True}
 
-    def _watch_xids(self) -> None:
-        try:
-            events = nvml.nvmlEventSetCreate()
-            for handle in self._handles.values():
-                nvml.nvmlDeviceRegisterEvents(handle, nvml.nvmlEventTypeXidCriticalError, events)
-        except nvml.NVMLError:
-            return  # not on this board or in this container: the kernel log tells Xids too
-        at_handle = {_key(handle): id for id, handle in self._handles.items()}
-        while True:
-            try:
-                event = nvml.nvmlEventSetWait(events, _EVENT_WAIT_MS)
-            except nvml.NVMLError_Timeout:
-                continue
-            except nvml.NVMLError:
-                return
-            if event.eventType & nvml.nvmlEventTypeXidCriticalError:
-                self._note_xid(at_handle.get(_key(event.device), ""), int(event.eventData))
 
-    def _note_xid(self, gpu: str, code: int) -> None:
-        try:
-            self._xids.put_nowait({"gpu": gpu, "code": code, "wall_ns": time.time_ns()})
-        except queue.Full:
-            self._xids_lost += 1
-
-
-def _key(handle: Handle) -> int:
-    """Return the address behind a handle: handles of one GPU are different Python objects."""
-    return int.from_bytes(bytes(handle), sys.byteorder)
-
-
-def _identify(index: int) -> tuple[GpuIdentity, Handle]:
-    handle = nvml.nvmlDeviceGetHandleByIndex(index)
-    pci = nvml.nvmlDeviceGetPciInfo(handle)
-    identity = GpuIdentity(
-        id=str(nvml.nvmlDeviceGetUUID(handle)),
-        name=f"gpu{index}",
-        pci_address=f"{pci.domain:04x}:{pci.bus:02x}:{pci.device:02x}.0",
-        model=str(nvml.nvmlDeviceGetName(handle)),
-    )
-    return identity, handle
-
-
-def _always(error: nvml.NVMLError) -> Ask:
-    def call(_: Handle) -> None:
-        raise error
-
-    return Ask(name="handle", call=call, gauges={}, counters={})
+def _device(identity: Identity) -> Json:
+    id, name, pci_address, model, facts = identity
+    return {"id": id, "name": name, "pci_address": pci_address, "model": model, "facts": dict(facts)}
 
 
 def main() -> None:
-    """Serve requests until stdin ends. A write verb gets a thread, since it may never come back."""
-    reader, writing = Reader(), threading.Lock()
+    """Serve requests until stdin ends. A write verb gets a thread, since it may never come back.
+
+    The first frame says the columns.
+    """
+    threading.stack_size(_STACK_BYTES)
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    first = read_frame(requests)
+    if first is None:
+        return
+    reader, writing = Reader(first.words["columns"]), threading.Lock()
 
-    def serve(request: Frame) -> None:
-        answer = {**reader.answer(request), "id": request.get("id")}
+    def serve(request: Json) -> None:
+        words, numbers = reader.answer(request)
         with writing:
-            write_frame(answers, answer)
+            write_frame(answers, words | {"id": request.get("id")}, numbers)
 
+    threaded: Any = {"start", "reset_clocks"}
     while (request := read_frame(requests)) is not None:
-        if request.get("op") == "read":
-            serve(request)
+        if request.words.get("op") in threaded:
+            threading.Thread(target=serve, args=(request.words,), daemon=True).start()
         else:
-            threading.Thread(target=serve, args=(request,), daemon=True).start()
+            serve(request.words)
     os._exit(0)  # threads that are stuck in the driver would hold up an ordinary end
 
 

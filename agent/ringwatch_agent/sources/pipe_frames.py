@@ -1,37 +1,44 @@
-"""The form of what the agent and its NVML reader say to each other: length and JSON, nothing executable."""
+"""The form of what the agent and its NVML reader say to each other: JSON and numbers, nothing executable."""
 
 from __future__ import annotations
 
 import json
 import struct
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
-_LENGTH: Final = struct.Struct("<I")
+_LENGTHS: Final = struct.Struct("<II")
 _MAX_BYTES: Final = 4 << 20
 
-# The values of a frame are JSON: numbers, strings, None, lists and dicts of them.
-Frame = dict[str, Any]
+# Numbers, strings, None, lists and dicts of them.
+Json = dict[str, Any]
 
 
-def write_frame(pipe: BinaryIO, frame: Frame) -> None:
+class Frame(NamedTuple):
+    """What is said in words, and packed float32 numbers behind it."""
+
+    words: Json
+    numbers: bytes = b""
+
+
+def write_frame(pipe: BinaryIO, words: Json, numbers: bytes = b"") -> None:
     """Write one frame. Raise ValueError for NaN and what else JSON has no word for; OSError as pipes do."""
-    body = json.dumps(frame, allow_nan=False, separators=(",", ":")).encode()
-    pipe.write(_LENGTH.pack(len(body)) + body)
+    said = json.dumps(words, allow_nan=False, separators=(",", ":")).encode()
+    pipe.write(_LENGTHS.pack(len(said), len(numbers)) + said + numbers)
     pipe.flush()
 
 
 def read_frame(pipe: BinaryIO) -> Frame | None:
     """Return the next frame, None at the end. Raise ValueError for anything that is not a frame."""
-    head = pipe.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
+    head = pipe.read(_LENGTHS.size)
+    if len(head) < _LENGTHS.size:
         return None
-    (length,) = _LENGTH.unpack(head)
-    if length > _MAX_BYTES:
-        raise ValueError(f"a frame of {length} bytes")
-    body = pipe.read(length)
-    if len(body) < length:
+    said, numbered = _LENGTHS.unpack(head)
+    if said + numbered > _MAX_BYTES:
+        raise ValueError(f"a frame of {said + numbered} bytes")
+    body = pipe.read(said + numbered)
+    if len(body) < said + numbered:
         return None
-    frame = json.loads(body)
-    if not isinstance(frame, dict):
+    words = json.loads(body[:said])
+    if not isinstance(words, dict):
         raise ValueError("a frame that is no object")
-    return frame
+    return Frame(words, body[said:])

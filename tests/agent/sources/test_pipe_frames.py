@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringwatch_agent.sources.pipe_frames import read_frame, write_frame
+from ringwatch_agent.sources.pipe_frames import Frame, read_frame, write_frame
 
 
 def test_a_frame_comes_back_as_it_was() -> None:
-    """Two frames in a row, then the end."""
+    """Two frames in a row, words and numbers, then the end."""
     pipe = io.BytesIO()
-    write_frame(pipe, {"id": 1, "text": "ü", "none": None})
+    write_frame(pipe, {"id": 1, "text": "ü", "none": None}, b"\0\0\xc0\x7f")
     write_frame(pipe, {"id": 2})
     pipe.seek(0)
-    assert read_frame(pipe) == {"id": 1, "text": "ü", "none": None}
-    assert read_frame(pipe) == {"id": 2}
+    assert read_frame(pipe) == Frame({"id": 1, "text": "ü", "none": None}, b"\0\0\xc0\x7f")
+    assert read_frame(pipe) == Frame({"id": 2})
     assert read_frame(pipe) is None
 
 
