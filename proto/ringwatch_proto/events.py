@@ -18,6 +18,9 @@ KERNEL_LINES_LOST: Final = "kernel.lines_lost"
 RANK_JOINED: Final = "rank.joined"
 RANK_LEFT: Final = "rank.left"
 RANK_DIED: Final = "rank.died"
+HOST_FAULT: Final = "host.fault"
+HOST_CLEARED: Final = "host.cleared"
+HOST_CORRECTED: Final = "host.corrected"
 SOURCE_DOWN: Final = "source.down"
 SOURCE_UP: Final = "source.up"
 AGENT_STARTED: Final = "agent.started"
@@ -39,6 +42,9 @@ EVENT_KINDS: Final[dict[str, str]] = {
     RANK_JOINED: "a training process said hello; fields job, rank, pid",
     RANK_LEFT: "a training process said goodbye; field reason",
     RANK_DIED: "a training process ended without a goodbye; fields job, rank, pid, signal if known",
+    HOST_FAULT: "a condition of the host began or holds still; fields condition, where, since, once",
+    HOST_CLEARED: "a condition of the host is over; fields condition, where, since",
+    HOST_CORRECTED: "errors that the hardware corrected, at most once an hour and place; code is how many",
     SOURCE_DOWN: "a source cannot be read; text says why",
     SOURCE_UP: "a source can be read again",
     AGENT_STARTED: "the agent started",

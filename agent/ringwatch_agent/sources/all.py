@@ -8,11 +8,19 @@ from typing import Final
 
 from ringwatch_agent.config import AgentConfig
 from ringwatch_agent.sources.base import Source
+from ringwatch_agent.sources.clock import ClockSource
+from ringwatch_agent.sources.disks import DisksSource
+from ringwatch_agent.sources.hardware import HardwareSource
 from ringwatch_agent.sources.host import HostSource
 from ringwatch_agent.sources.kernel_position import KernelPosition
 from ringwatch_agent.sources.kmsg import KmsgSource
+from ringwatch_agent.sources.mounts import MountsSource
 from ringwatch_agent.sources.nvml import NvmlSource
+from ringwatch_agent.sources.port_errors import PortErrorsSource
 from ringwatch_agent.sources.ports import PortsSource
+from ringwatch_agent.sources.processes import ProcessesSource
+from ringwatch_agent.sources.sensors import SensorsSource
+from ringwatch_agent.sources.slow import Part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +49,46 @@ class SourceEntry:
 
 
 def _host(context: SourceContext) -> Source:
-    return HostSource(node=context.config.node, proc=context.config.proc)
+    parts = [source for source in context.built.values() if isinstance(source, Part)]
+    return HostSource(node=context.config.node, proc=context.config.proc, parts=parts)
+
+
+def _mounts(context: SourceContext) -> Source:
+    return MountsSource(proc=context.config.proc)
+
+
+def _disks(context: SourceContext) -> Source:
+    return DisksSource(proc=context.config.proc, sysfs=context.config.sysfs)
+
+
+def _hardware(context: SourceContext) -> Source:
+    return HardwareSource(sysfs=context.config.sysfs, proc=context.config.proc)
+
+
+def _sensors(context: SourceContext) -> Source:
+    return SensorsSource(sysfs=context.config.sysfs)
+
+
+def _clock(_: SourceContext) -> Source:
+    return ClockSource()
+
+
+def _processes(context: SourceContext) -> Source:
+    return ProcessesSource(proc=context.config.proc)
+
+
+def _port_errors(context: SourceContext) -> Source:
+    return PortErrorsSource(sysfs=context.config.sysfs, off=context.config.ports_off)
 
 
 def _ports(context: SourceContext) -> Source:
-    return PortsSource(sysfs=context.config.sysfs)
+    errors = context.built.get("port_errors")
+    config = context.config
+    if not isinstance(errors, PortErrorsSource):
+        return PortsSource(sysfs=config.sysfs, off=config.ports_off)
+    source = PortsSource(sysfs=config.sysfs, off=config.ports_off, errors=errors.values)
+    errors.follow(source.addressed)
+    return source
 
 
 def _kmsg(context: SourceContext) -> Source:
@@ -77,8 +120,22 @@ def _flows(context: SourceContext) -> Source:
 
 ALL: Final[tuple[SourceEntry, ...]] = (
     SourceEntry(name="nvml", help="GPUs through NVML, in a process of its own", build=_nvml),
+    SourceEntry(name="mounts", help="file systems: not answering, full, made read-only", build=_mounts),
+    SourceEntry(name="disks", help="disks: use, waits, errors; NVMe state", build=_disks),
+    SourceEntry(
+        name="hardware", help="errors of memory (EDAC), CPUs and PCIe (AER), by place", build=_hardware
+    ),
+    SourceEntry(name="sensors", help="temperatures, fans and alarms (hwmon)", build=_sensors),
+    SourceEntry(name="clock", help="whether the clock is kept, and how well", build=_clock),
+    SourceEntry(
+        name="processes",
+        help="hung and unreaped processes, system limits, fabric manager, persistence daemon",
+        build=_processes,
+    ),
+    # After its parts, whose readings stand in its row.
     SourceEntry(name="host", help="CPU, memory, pressure and load of this machine", build=_host),
-    SourceEntry(name="ports", help="network ports: state, traffic, errors, egress queue", build=_ports),
+    SourceEntry(name="port_errors", help="ports: error, ECN, CNP and pause counters", build=_port_errors),
+    SourceEntry(name="ports", help="network ports: state, traffic, egress queue", build=_ports),
     SourceEntry(name="kmsg", help="kernel log: Xid, SXid, bus loss, OOM and other faults", build=_kmsg),
     SourceEntry(
         name="steps", help="training steps of processes that join by the hook", build=_steps, exclusive=True

@@ -1,118 +1,115 @@
-"""Reads the host: CPU, memory, pressure, load. Says nothing of devices or jobs."""
+"""Reads the host once a second: CPU, memory, pressure, load. Adds what its slower parts read."""
 
 from __future__ import annotations
 
 import math
+import os
 import socket
 import time
-from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import psutil
-
-from ringwatch_agent.sources.base import Device, Reading, TableReading
+from ringwatch_agent.sources.base import Device, Reading
+from ringwatch_agent.sources.columns import Columns
+from ringwatch_agent.sources.host_cpu import CpuTimes
+from ringwatch_agent.sources.kept_files import KeptFile, pairs
 from ringwatch_agent.sources.rates import Rates
-from ringwatch_proto.errors import SourceError
-from ringwatch_proto.signals import Table, columns_of
+from ringwatch_agent.sources.slow import Part, values_of
+from ringwatch_proto.signals import Table
 
-_COLUMNS: Final = columns_of(Table.HOST)
-_MIB: Final = 1 << 20
+_KIB_PER_MIB: Final = 1024
+_RESOURCES: Final = ("cpu", "memory", "io")
 
 
 class HostSource:
-    """One row for this machine. ``proc`` is where procfs is mounted."""
+    """One row for this machine. ``proc`` is where procfs is mounted; ``parts`` are read elsewhere."""
 
     name = "host"
 
-    def __init__(self, *, node: str = "", proc: Path = Path("/proc")) -> None:
+    def __init__(self, *, node: str = "", proc: Path = Path("/proc"), parts: Sequence[Part] = ()) -> None:
         self._device = Device(id=node or socket.gethostname(), name=node or socket.gethostname())
-        self._proc = proc
+        self._parts = parts
+        self._columns = Columns(Table.HOST)
         self._rates = Rates()
-        self._cpu: tuple[float, float, float] | None = None
+        self._cpu = CpuTimes(KeptFile(proc / "stat"))
+        self._meminfo = KeptFile(proc / "meminfo")
+        self._vmstat = KeptFile(proc / "vmstat")
+        self._loadavg = KeptFile(proc / "loadavg")
+        self._pressure = {each: KeptFile(proc / "pressure" / each) for each in _RESOURCES}
 
     def open(self) -> None:
         """Take the first CPU times, so that the first read has an interval."""
-        self._cpu = _cpu_times()
+        self._cpu.shares()
 
     def read(self) -> Reading:
         """Return the host row now."""
-        try:
-            values = self._values()
-        except (OSError, psutil.Error) as error:
-            raise SourceError(f"host: {error}") from error
-        row = array("f", [values.get(signal.name.removeprefix("host."), math.nan) for signal in _COLUMNS])
-        table = TableReading(
-            table=Table.HOST,
-            devices=(self._device,),
-            signals=tuple(signal.id for signal in _COLUMNS),
-            values=row,
-        )
-        return Reading(tables=(table,))
+        now_s = time.monotonic()
+        values = {
+            "reading_age_s": 0.0,
+            "uptime_s": time.clock_gettime(time.CLOCK_BOOTTIME),
+            "cpus": float(os.cpu_count() or math.nan),
+            **self._cpu.shares(),
+            **self._load(),
+            **self._stalls(),
+            **_memory(pairs(self._meminfo.read())),
+            **self._events(pairs(self._vmstat.read()), now_s),
+        }
+        for part in self._parts:
+            values |= values_of(part, now_s)
+        return Reading(tables=(self._columns.table((self._device,), (values,)),))
 
     def close(self) -> None:
-        """Hold nothing."""
+        """Let go of the files."""
+        for file in (self._meminfo, self._vmstat, self._loadavg, *self._pressure.values()):
+            file.close()
+        self._cpu.close()
 
-    def _values(self) -> Mapping[str, float]:
-        memory = psutil.virtual_memory()
-        counters = _key_values(self._proc / "vmstat")
-        blocked = _key_values(self._proc / "stat").get("procs_blocked")
+    def _load(self) -> Mapping[str, float]:
+        words = self._loadavg.word().split()
+        return {"load_1m": float(words[0])} if words else {}
+
+    def _stalls(self) -> Mapping[str, float]:
+        told = {each: pressure(file.read()) for each, file in self._pressure.items()}
         return {
-            "reading_age_s": 0.0,
-            **self._cpu_shares(),
-            "load_1m": psutil.getloadavg()[0],
-            "cpu_pressure_percent": pressure(self._proc / "pressure/cpu"),
-            "memory_pressure_percent": pressure(self._proc / "pressure/memory"),
-            "io_pressure_percent": pressure(self._proc / "pressure/io"),
-            "memory_available_mib": memory.available / _MIB,
-            "memory_total_mib": memory.total / _MIB,
-            "swap_used_mib": psutil.swap_memory().used / _MIB,
-            "cpus": float(psutil.cpu_count() or math.nan),
-            "uptime_s": time.clock_gettime(time.CLOCK_BOOTTIME),
-            "processes_blocked": math.nan if blocked is None else float(blocked),
-            "oom_kills_per_s": self._rates.per_s("oom", counters.get("oom_kill"), time.monotonic()),
+            "cpu_pressure_percent": told["cpu"].get("some", math.nan),
+            "memory_pressure_percent": told["memory"].get("some", math.nan),
+            "io_pressure_percent": told["io"].get("some", math.nan),
+            "memory_stall_percent": told["memory"].get("full", math.nan),
+            "io_stall_percent": told["io"].get("full", math.nan),
         }
 
-    def _cpu_shares(self) -> Mapping[str, float]:
-        before, now = self._cpu, _cpu_times()
-        self._cpu = now
-        if before is None or now[0] <= before[0]:
-            return {}
-        total, busy, steal = (after - was for after, was in zip(now, before, strict=True))
-        return {
-            "cpu_percent": min(100.0, max(0.0, 100.0 * busy / total)),
-            "cpu_steal_percent": min(100.0, max(0.0, 100.0 * steal / total)),
+    def _events(self, counters: Mapping[str, int], at_s: float) -> Mapping[str, float]:
+        counts = {
+            "oom_kills_per_s": counters.get("oom_kill"),
+            "swap_ins_per_s": counters.get("pswpin"),
+            "major_faults_per_s": counters.get("pgmajfault"),
+            "numa_misses_per_s": counters.get("numa_miss"),
         }
+        return {name: self._rates.per_s(name, count, at_s) for name, count in counts.items()}
 
 
-def _cpu_times() -> tuple[float, float, float]:
-    """Return total, busy and stolen CPU seconds since boot."""
-    times = psutil.cpu_times()
-    # Guest time is part of user time already.
-    total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
-    return total, total - times.idle - getattr(times, "iowait", 0.0), getattr(times, "steal", 0.0)
+def _memory(meminfo: Mapping[str, int]) -> dict[str, float]:
+    """Return the memory readings; the kernel's kB are KiB."""
+    mib = {name: count / _KIB_PER_MIB for name, count in meminfo.items()}
+    values = {
+        "memory_available_mib": mib.get("MemAvailable", math.nan),
+        "memory_total_mib": mib.get("MemTotal", math.nan),
+        "swap_total_mib": mib.get("SwapTotal", math.nan),
+        "swap_used_mib": mib.get("SwapTotal", math.nan) - mib.get("SwapFree", math.nan),
+    }
+    if "HugePages_Total" in meminfo:
+        values["hugepages_total"] = float(meminfo["HugePages_Total"])
+        values["hugepages_free"] = float(meminfo.get("HugePages_Free", math.nan))
+    return values
 
 
-def pressure(path: Path) -> float:
-    """Return the ``some avg10`` of a pressure file in percent; NaN where the kernel has none."""
-    try:
-        text = path.read_text()
-    except OSError:
-        return math.nan
-    for line in text.splitlines():
+def pressure(data: bytes | None) -> dict[str, float]:
+    """Return ``avg10`` in percent by kind, ``some`` and ``full``, of a pressure file."""
+    told: dict[str, float] = {}
+    for line in (data or b"").decode(errors="replace").splitlines():
         kind, *fields = line.split()
-        if kind == "some":
-            pairs = dict(field.partition("=")[::2] for field in fields)
-            return float(pairs.get("avg10", "nan"))
-    return math.nan
-
-
-def _key_values(path: Path) -> dict[str, int]:
-    """Return the ``key number`` lines of a procfs file."""
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return {}
-    pairs = (line.split() for line in lines)
-    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+        average = dict(field.partition("=")[::2] for field in fields).get("avg10", "")
+        if average.replace(".", "", 1).isdecimal():
+            told[kind] = float(average)
+    return told

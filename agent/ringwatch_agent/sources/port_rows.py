@@ -1,41 +1,21 @@
-"""Reads one network port out of sysfs: an Ethernet interface, or a port of an RDMA device."""
+"""Finds the network ports in sysfs and reads one: an Ethernet interface, or a port of an RDMA device."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
 from ringwatch_agent.sources.base import Device
+from ringwatch_agent.sources.kept_files import KeptFile, children, read_number, read_word
+from ringwatch_agent.sources.port_counters import NET_FAST, RDMA_FAST, WORDS
 
-# Signal of the catalogue -> file under statistics/.
-_NET_COUNTERS: Final[Mapping[str, str]] = {
-    "rx_bytes_per_s": "statistics/rx_bytes",
-    "tx_bytes_per_s": "statistics/tx_bytes",
-    "rx_errors_per_s": "statistics/rx_errors",
-    "tx_errors_per_s": "statistics/tx_errors",
-    "rx_drops_per_s": "statistics/rx_dropped",
-    "tx_drops_per_s": "statistics/tx_dropped",
-    "carrier_changes_per_s": "carrier_changes",
-}
-# https://enterprise-support.nvidia.com/s/article/understanding-mlx5-linux-counters-and-status-parameters
-_RDMA_COUNTERS: Final[Mapping[str, str]] = {
-    "rx_bytes_per_s": "counters/port_rcv_data",
-    "tx_bytes_per_s": "counters/port_xmit_data",
-    "rx_errors_per_s": "counters/port_rcv_errors",
-    "tx_drops_per_s": "counters/port_xmit_discards",
-    "symbol_errors_per_s": "counters/symbol_error",
-    "link_downed_per_s": "counters/link_downed",
-    "link_recoveries_per_s": "counters/link_error_recovery",
-    "out_of_sequence_per_s": "hw_counters/out_of_sequence",
-    "congestion_notices_per_s": "hw_counters/np_cnp_sent",
-    "ecn_marked_per_s": "hw_counters/np_ecn_marked_roce_packets",
-}
-# These two count 32-bit words (InfiniBand specification, PortCountersExtended).
-_WORDS: Final = frozenset({"rx_bytes_per_s", "tx_bytes_per_s"})
 _RDMA_ACTIVE: Final = "4"
+# The speed of some drivers asks the firmware: it is looked at when the link turns, and every so many reads.
+_SPEED_EVERY: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,68 +29,96 @@ class PortRow:
     index: int = 0
 
 
-def net_rows(sysfs: Path, with_address: frozenset[str]) -> Iterator[PortRow]:
-    """Yield the Ethernet interfaces that matter: hardware, and whatever else has an address.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortPlace:
+    """Where a port lies in sysfs. ``name`` is the interface of the kernel, empty for an RDMA port."""
+
+    device: Device
+    folder: Path
+    interface: str = ""
+
+
+def find_ports(sysfs: Path, with_address: frozenset[str], off: frozenset[str]) -> list[PortPlace]:
+    """Return the ports that matter, without those whose name fits a pattern of ``off``."""
+    places = [*_interfaces(sysfs, with_address), *_rdma_ports(sysfs)]
+    return [place for place in places if not any(fnmatchcase(place.device.name, each) for each in off)]
+
+
+def _interfaces(sysfs: Path, with_address: frozenset[str]) -> Iterator[PortPlace]:
+    """Yield hardware, and whatever else has an address.
 
     A bridge counts only when hardware is in it: those of container engines have the same address
     on every node and would make all nodes look like one.
     """
-    for path in sorted(_children(sysfs / "class/net")):
-        if path.name == "lo" or not (_is_hardware(path) or path.name in with_address):
+    for path in children(sysfs / "class/net"):
+        wanted = _is_hardware(path) and not _is_virtual_function(path)
+        if path.name == "lo" or not (wanted or path.name in with_address):
             continue
-        members = [path.parent / each.name for each in _children(path / "brif")]
+        members = [path.parent / each.name for each in children(path / "brif")]
         if (path / "bridge").is_dir() and not any(map(_is_hardware, members)):
             continue
-        yield _net_row(path)
+        device = Device(id=path.name, name=path.name, pci_address=_pci(path), model=_driver(path))
+        yield PortPlace(device=device, folder=path, interface=path.name)
 
 
-def rdma_rows(sysfs: Path) -> Iterator[PortRow]:
-    """Yield the ports of the RDMA devices."""
-    for device in sorted(_children(sysfs / "class/infiniband")):
-        for port in sorted(_children(device / "ports")):
-            yield _rdma_row(device, port)
+def _rdma_ports(sysfs: Path) -> Iterator[PortPlace]:
+    """Yield the ports of RDMA devices, without virtual functions, which count wrongly or nothing."""
+    for device in children(sysfs / "class/infiniband"):
+        if _is_virtual_function(device):
+            continue
+        for port in children(device / "ports"):
+            name = f"{device.name}/{port.name}"
+            yield PortPlace(
+                device=Device(
+                    id=name, name=name, pci_address=_pci(device), model=read_word(device / "hca_type")
+                ),
+                folder=port,
+            )
 
 
-def _net_row(path: Path) -> PortRow:
-    speed = number(path / "speed")
-    return PortRow(
-        device=Device(id=path.name, name=path.name, pci_address=_pci(path), model=_driver(path)),
-        up=number(path / "carrier") == 1,
-        speed_gbit_per_s=speed / 1000 if speed is not None and speed > 0 else math.nan,
-        counters=_counters(path, _NET_COUNTERS),
-        index=number(path / "ifindex") or 0,
-    )
+class PortReader:
+    """Reads one port once a second. ``keep`` keeps its files open."""
 
+    def __init__(self, place: PortPlace, *, keep: bool = True) -> None:
+        self.place = place
+        counters = NET_FAST if place.interface else RDMA_FAST
+        self._state = KeptFile(place.folder / ("carrier" if place.interface else "state"), keep=keep)
+        self._counters = {name: KeptFile(place.folder / file, keep=keep) for name, file in counters.items()}
+        self._index = read_number(place.folder / "ifindex") or 0 if place.interface else 0
+        self._up: bool | None = None
+        self._speed = math.nan
+        self._reads = 0
 
-def _rdma_row(device: Path, port: Path) -> PortRow:
-    name = f"{device.name}/{port.name}"
-    counters = _counters(port, _RDMA_COUNTERS)
-    return PortRow(
-        device=Device(id=name, name=name, pci_address=_pci(device), model=_word(device / "hca_type")),
-        up=_word(port / "state").partition(":")[0] == _RDMA_ACTIVE,
-        speed_gbit_per_s=_leading_number(_word(port / "rate")),
-        counters={key: count * 4 if key in _WORDS else count for key, count in counters.items()},
-    )
+    def read(self) -> PortRow:
+        """Return the port now."""
+        word = self._state.word()
+        up = word == "1" if self.place.interface else word.partition(":")[0] == _RDMA_ACTIVE
+        if up != self._up or self._reads % _SPEED_EVERY == 0:
+            self._speed = self._read_speed()
+        self._up = up
+        self._reads += 1
+        counts = ((name, file.number()) for name, file in self._counters.items())
+        times = 1 if self.place.interface else 4
+        return PortRow(
+            device=self.place.device,
+            up=up,
+            speed_gbit_per_s=self._speed,
+            counters={
+                name: count * (times if name in WORDS else 1) for name, count in counts if count is not None
+            },
+            index=self._index,
+        )
 
+    def close(self) -> None:
+        """Let go of its files."""
+        for file in (self._state, *self._counters.values()):
+            file.close()
 
-def number(path: Path) -> int | None:
-    """Return the whole number in a sysfs file; None when there is none or it cannot be read now."""
-    try:
-        return int(path.read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def _counters(path: Path, files: Mapping[str, str]) -> dict[str, int]:
-    counts = ((signal, number(path / file)) for signal, file in files.items())
-    return {signal: count for signal, count in counts if count is not None}
-
-
-def _word(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        return ""
+    def _read_speed(self) -> float:
+        if not self.place.interface:
+            return _leading_number(read_word(self.place.folder / "rate"))
+        speed = read_number(self.place.folder / "speed")
+        return speed / 1000 if speed is not None and speed > 0 else math.nan
 
 
 def _leading_number(text: str) -> float:
@@ -124,6 +132,10 @@ def _is_hardware(path: Path) -> bool:
     return (path / "device").exists()
 
 
+def _is_virtual_function(path: Path) -> bool:
+    return (path / "device/physfn").exists()
+
+
 def _driver(path: Path) -> str:
     driver = path / "device/driver"
     return driver.resolve().name if driver.exists() else ""
@@ -134,10 +146,3 @@ def _pci(path: Path) -> str:
         if part.count(":") == 2 and "." in part:
             return part
     return ""
-
-
-def _children(folder: Path) -> list[Path]:
-    try:
-        return list(folder.iterdir())
-    except OSError:
-        return []

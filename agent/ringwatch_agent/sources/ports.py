@@ -1,12 +1,12 @@
-"""Reads the node's network ports: state, speed, traffic, errors, and what waits to be sent."""
+"""Reads the node's network ports: state, speed, traffic, and what waits to be sent; adds their errors."""
 
 from __future__ import annotations
 
 import ipaddress
 import math
+import os
 import socket
 import time
-from array import array
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -14,18 +14,23 @@ from typing import Final
 import psutil
 
 from ringwatch_agent.sources.base import EventRecord, Reading, TableReading
-from ringwatch_agent.sources.port_rows import PortRow, net_rows, rdma_rows
+from ringwatch_agent.sources.columns import Columns
+from ringwatch_agent.sources.port_rows import PortReader, PortRow, find_ports
 from ringwatch_agent.sources.qdisc import EgressQueue, egress_queues
 from ringwatch_agent.sources.rates import Rates
 from ringwatch_proto import events
 from ringwatch_proto.errors import SourceError
 from ringwatch_proto.records import Severity
-from ringwatch_proto.signals import Table, columns_of
+from ringwatch_proto.signals import Table
 
-_COLUMNS: Final = columns_of(Table.PORT)
 # A node has tens of ports; one with thousands of container interfaces must not flood the fleet.
 MAX_PORTS: Final = 128
+# With more ports than this their files are opened for each read: 1024 descriptors is the usual limit.
+_KEPT_PORTS: Final = 40
+# Addresses and ports are looked for so often, and at once when an interface comes or goes.
+_LOOK_EVERY_S: Final = 10.0
 Addresses = Mapping[str, tuple[str, ...]]
+Errors = Callable[[str, float], Mapping[str, float]]
 
 
 def local_addresses() -> Addresses:
@@ -47,6 +52,10 @@ def _is_global(address: str) -> bool:
     return not (parsed.is_loopback or parsed.is_link_local or parsed.is_unspecified)
 
 
+def _no_errors(_port: str, _now_s: float) -> Mapping[str, float]:
+    return {}
+
+
 class PortsSource:
     """One row a port of ``sysfs``; addresses and queues come from the kernel of this namespace."""
 
@@ -58,46 +67,74 @@ class PortsSource:
         sysfs: Path = Path("/sys"),
         addresses: Callable[[], Addresses] = local_addresses,
         queues: Callable[[], Mapping[int, EgressQueue]] = egress_queues,
+        errors: Errors = _no_errors,
+        off: frozenset[str] = frozenset(),
     ) -> None:
         self._sysfs = sysfs
         self._addresses = addresses
         self._queues = queues
+        self._errors = errors
+        self._off = off
         self._rates = Rates()
+        self._columns = Columns(Table.PORT)
         self._up: dict[str, bool] = {}
+        self._readers: list[PortReader] = []
+        self._left_out = 0
+        self._known: Addresses = {}
+        self._names: tuple[frozenset[str], frozenset[str]] | None = None
+        self._looked_s = -math.inf
 
     def open(self) -> None:
         """Need nothing."""
 
     def close(self) -> None:
-        """Hold nothing."""
+        """Let go of the files."""
+        for reader in self._readers:
+            reader.close()
+        self._readers, self._names = [], None
+
+    def addressed(self) -> frozenset[str]:
+        """Return the interfaces that had an address at the last look."""
+        return frozenset(self._known)
 
     def read(self) -> Reading:
         """Return every port now, with an event for each link that came or went."""
+        now_s = time.monotonic()
         try:
-            addresses = self._addresses()
-            rows = [*net_rows(self._sysfs, frozenset(addresses)), *rdma_rows(self._sysfs)]
+            self._look(now_s)
+            rows = [reader.read() for reader in self._readers]
         except (OSError, psutil.Error) as error:
             raise SourceError(f"ports: {error}") from error
-        kept = rows[:MAX_PORTS]
         return Reading(
-            tables=(self._table(kept),),
-            events=tuple(self._changes(kept)),
-            addresses=_of_ports(kept, addresses),
-            dropped={"ports.rows": len(rows) - len(kept)} if len(rows) > len(kept) else {},
+            tables=(self._table(rows, now_s),),
+            events=tuple(self._changes(rows)),
+            addresses=_of_ports(rows, self._known),
+            dropped={"ports.rows": self._left_out} if self._left_out else {},
         )
 
-    def _table(self, rows: list[PortRow]) -> TableReading:
-        queues, at_s = self._read_queues(), time.monotonic()
-        values = array("f")
-        for row in rows:
-            known = self._values(row, queues.get(row.index), at_s)
-            values.extend(known.get(signal.name.removeprefix("port."), math.nan) for signal in _COLUMNS)
-        return TableReading(
-            table=Table.PORT,
-            devices=tuple(row.device for row in rows),
-            signals=tuple(signal.id for signal in _COLUMNS),
-            values=values,
-        )
+    def _look(self, now_s: float) -> None:
+        """Find the ports again when names changed, or after a while."""
+        names = (_names(self._sysfs / "class/net"), _names(self._sysfs / "class/infiniband"))
+        if names == self._names and now_s - self._looked_s < _LOOK_EVERY_S:
+            return
+        known = self._addresses()
+        places = find_ports(self._sysfs, frozenset(known), self._off)
+        kept = places[:MAX_PORTS]
+        if names != self._names or kept != [reader.place for reader in self._readers]:
+            self.close()
+            self._readers = [PortReader(place, keep=len(kept) <= _KEPT_PORTS) for place in kept]
+        self._names, self._looked_s, self._known = names, now_s, known
+        self._left_out = len(places) - len(kept)
+        ids = {place.device.id for place in kept}
+        self._rates.keep_if(lambda key: isinstance(key, tuple) and key[0] in ids)
+
+    def _table(self, rows: list[PortRow], now_s: float) -> TableReading:
+        queues = self._read_queues()
+        values = [
+            {**self._errors(row.device.id, now_s), **self._values(row, queues.get(row.index), now_s)}
+            for row in rows
+        ]
+        return self._columns.table(tuple(row.device for row in rows), values)
 
     def _values(self, row: PortRow, queue: EgressQueue | None, at_s: float) -> dict[str, float]:
         counters = dict(row.counters)
@@ -121,6 +158,13 @@ class PortsSource:
         before, self._up = self._up, {row.device.id: row.up for row in rows}
         turned = [row for row in rows if before.get(row.device.id, row.up) != row.up]
         return [_link_event(row) for row in turned]
+
+
+def _names(folder: Path) -> frozenset[str]:
+    try:
+        return frozenset(os.listdir(folder))
+    except OSError:
+        return frozenset()
 
 
 def _link_event(row: PortRow) -> EventRecord:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 
@@ -34,3 +34,7 @@ class Rates:
         """Forget every counter but ``keys``: devices that are gone."""
         for key in self._seen.keys() - keys:
             del self._seen[key]
+
+    def keep_if(self, wanted: Callable[[Hashable], bool]) -> None:
+        """Forget every counter whose key is not ``wanted``."""
+        self._seen = {key: seen for key, seen in self._seen.items() if wanted(key)}

@@ -57,10 +57,13 @@ def source(sysfs: Path, addresses: Mapping[str, tuple[str, ...]] | None = None) 
 
 
 def value(reading: Reading, name: str, device: str) -> float:
-    """Return one cell."""
+    """Return one cell, NaN where the table has no such column."""
     (table,) = reading.tables
     row = [each.id for each in table.devices].index(device)
-    return table.values[row * len(table.signals) + table.signals.index(BY_NAME[f"port.{name}"].id)]
+    signal = BY_NAME[f"port.{name}"].id
+    if signal not in table.signals:
+        return math.nan
+    return table.values[row * len(table.signals) + table.signals.index(signal)]
 
 
 def devices(reading: Reading) -> list[str]:
@@ -108,17 +111,63 @@ def test_a_link_that_goes_and_comes_is_two_events(tmp_path: Path) -> None:
 
 
 def test_rdma_ports_are_read_in_bytes(tmp_path: Path) -> None:
-    """Data counters count 32-bit words; link_downed stuck at its limit has rate 0."""
-    rdma(tmp_path)
+    """Data counters count 32-bit words; what waits for credits counts as it is."""
+    rdma(tmp_path, **{"counters/port_xmit_wait": 0})
     ports = source(tmp_path)
     ports.read()
-    rdma(tmp_path, **{"counters/port_rcv_data": 1000, "hw_counters/out_of_sequence": 3})
+    rdma(tmp_path, **{"counters/port_rcv_data": 1000, "counters/port_xmit_wait": 3})
     reading = ports.read()
     assert value(reading, "speed_gbit_per_s", "mlx5_0/1") == 400
     assert value(reading, "link_downed_per_s", "mlx5_0/1") == 0
-    words = value(reading, "out_of_sequence_per_s", "mlx5_0/1") / 3
-    assert value(reading, "rx_bytes_per_s", "mlx5_0/1") == pytest.approx(4000 * words, rel=1e-4)
-    assert math.isnan(value(reading, "ecn_marked_per_s", "mlx5_0/1"))
+    ticks = value(reading, "transmit_wait_per_s", "mlx5_0/1") / 3
+    assert value(reading, "rx_bytes_per_s", "mlx5_0/1") == pytest.approx(4000 * ticks, rel=1e-4)
+    assert math.isnan(value(reading, "rx_errors_per_s", "mlx5_0/1"))
+
+
+def test_ports_that_are_turned_off_are_not_read(tmp_path: Path) -> None:
+    """Reading fabric-internal functions floods the driver's log on some machines."""
+    rdma(tmp_path)
+    net(tmp_path, "eth0")
+    off = PortsSource(sysfs=tmp_path, addresses=dict, queues=dict, off=frozenset({"mlx5_*"}))
+    assert devices(off.read()) == ["eth0"]
+
+
+def test_virtual_functions_of_the_host_are_left_out(tmp_path: Path) -> None:
+    """Their counters are wrong or zero; an interface with an address counts all the same."""
+    folder = net(tmp_path, "eth0v1")
+    (folder / "device/physfn").mkdir()
+    assert devices(source(tmp_path).read()) == []
+    assert devices(source(tmp_path, {"eth0v1": ("10.0.0.1",)}).read()) == ["eth0v1"]
+
+
+def test_a_new_port_is_seen_at_once(tmp_path: Path) -> None:
+    """Names are compared at each read, the rest of the look is seldom."""
+    net(tmp_path, "eth0")
+    ports = source(tmp_path)
+    ports.read()
+    net(tmp_path, "eth1")
+    assert devices(ports.read()) == ["eth0", "eth1"]
+
+
+def test_only_the_columns_of_this_node_are_sent(tmp_path: Path) -> None:
+    """A node without RDMA sends none of its columns, and no column goes again."""
+    net(tmp_path, "eth0")
+    signals = source(tmp_path).read().tables[0].signals
+    assert BY_NAME["port.transmit_wait_per_s"].id not in signals
+    assert len(signals) < 16
+
+
+def test_errors_read_elsewhere_stand_in_the_row(tmp_path: Path) -> None:
+    """With their own age."""
+    net(tmp_path, "eth0")
+    ports = PortsSource(
+        sysfs=tmp_path,
+        addresses=dict,
+        queues=dict,
+        errors=lambda port, _: {"rx_crc_errors_per_s": 3.0, "errors_age_s": 7.0} if port == "eth0" else {},
+    )
+    reading = ports.read()
+    assert (value(reading, "rx_crc_errors_per_s", "eth0"), value(reading, "errors_age_s", "eth0")) == (3, 7)
 
 
 def test_a_port_that_is_not_active_is_down(tmp_path: Path) -> None:
