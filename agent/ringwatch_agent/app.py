@@ -14,6 +14,7 @@ from ringwatch_agent.encode import Encoder, NodeIdentity
 from ringwatch_agent.exporter import AgentNumbers, Exporter
 from ringwatch_agent.inspector import Inspector
 from ringwatch_agent.journal import Journal
+from ringwatch_agent.metrics_page import MetricsPage
 from ringwatch_agent.persister import Persister
 from ringwatch_agent.policy import load_policy
 from ringwatch_agent.sampler import Instant, Sampler
@@ -47,7 +48,10 @@ class Agent:
         self._inspector = Inspector(self._sampler)
         verbs = Verbs(load_policy(config.policy), _node_facts(config, sources, self._inspector))
         self._encoder = Encoder(_identity(config, verbs.allowed), last_schema_id=self._spool.last_schema_id)
-        self._exporter = Exporter(config.node, self._numbers, interval_s=config.interval_s)
+        self._exporter = Exporter(
+            config.node, self._numbers, interval_s=config.interval_s, dcgm_names=config.dcgm_names
+        )
+        self._page = MetricsPage(self._exporter.page)
         self._uplink = Uplink(
             config.collector,
             self._spool,
@@ -59,7 +63,7 @@ class Agent:
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop`` is set; then send what is left, for a moment, and end."""
         if self._config.metrics != "off":
-            self._exporter.start(self._config.metrics)
+            await self._page.start(self._config.metrics)
         self._sampler.announce(_started())
         work = (self._sampler.run(), self._uplink.run(), self._persister.run())
         tasks: list[asyncio.Task[None]] = [asyncio.create_task(each) for each in work]
@@ -74,7 +78,7 @@ class Agent:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._persister.finish(_PERSIST_S)
-        self._exporter.stop()
+        self._page.stop()
         for task in failed:
             task.result()
 
@@ -89,6 +93,8 @@ class Agent:
             uplink_connected=self._uplink.state.connected,
             spool_batches=len(self._spool),
             spool_bytes=self._spool.bytes,
+            spool_limit_bytes=self._spool.limit_bytes,
+            spool_on_disk=not self._persister.trouble,
             beats_missed=self._sampler.beats_missed,
             deliveries_failed=self._sampler.deliveries_failed,
             dropped=dict(self._spool.dropped_total),
@@ -97,10 +103,12 @@ class Agent:
 
 def sources_to_look_at(config: AgentConfig) -> list[Source]:
     """Build the sources that a look from outside a running agent may open."""
-    context = SourceContext(config=config, wake=lambda: None, built={})
-    return [
-        entry.build(context) for entry in ALL if not entry.exclusive and entry.name not in config.sources_off
-    ]
+    built: dict[str, Source] = {}
+    context = SourceContext(config=config, wake=lambda: None, built=built)
+    for entry in ALL:
+        if not entry.exclusive and entry.name not in config.sources_off:
+            built[entry.name] = entry.build(context)
+    return list(built.values())
 
 
 def _node_facts(config: AgentConfig, sources: Mapping[str, Source], inspector: Inspector) -> NodeFacts:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+# gRPC's newer poller wakes four threads dozens of times for each message: at one message a second, 2.4 ms
+# of CPU a second against 1.2 (docs/benchmarks.md). Read once, when gRPC starts; whoever set it knows better.
+os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_client")
 
 import grpc
 import grpc.aio
@@ -13,6 +18,8 @@ import grpc.aio
 from ringwatch_proto.errors import ConfigError
 
 _OPTIONS: Final = (
+    # Probes the bandwidth with a ping for each answer; a stream of kilobytes needs none.
+    ("grpc.http2.bdp_probe", 0),
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),

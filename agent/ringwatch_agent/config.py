@@ -91,10 +91,16 @@ class AgentConfig:
         "/run/ringwatch/hook.sock"
     )
     metrics: Annotated[str, Doc("HOST:PORT of the /metrics page; 'off' for none")] = "127.0.0.1:9477"
+    dcgm_names: Annotated[
+        bool, Doc("show GPU readings under the DCGM_FI_* names of dcgm-exporter as well", _yes)
+    ] = False
     labels: Annotated[Mapping[str, str], Doc("site facts, KEY=VALUE,...: rack, rail, class", _pairs)] = field(
         default_factory=dict
     )
     sources_off: Annotated[frozenset[str], Doc("sources not to read, comma-separated", _names)] = frozenset()
+    ports_off: Annotated[
+        frozenset[str], Doc("ports not to read, names or patterns such as mlx5_1/*, comma-separated", _names)
+    ] = frozenset()
     interval_s: Annotated[float, Doc("seconds between readings", _number)] = 1.0
     deadline_s: Annotated[float, Doc("seconds after which a read that does not return is down", _number)] = (
         5.0

@@ -1,25 +1,24 @@
-"""The /metrics page of one node. Shows readings with their ages; an old one is left out, not repeated."""
+"""What /metrics of one node says. Shows readings with their ages; an old one is left out, not repeated.
+
+Writes the text format itself, straight from the columns: prometheus_client makes an object a sample and
+brings 5 MB and a thread that wakes twice a second. Serves nothing; ``metrics_page.py`` does.
+"""
 
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-
+from ringwatch_agent.dcgm_names import DcgmFace
+from ringwatch_agent.metrics_text import family, labels
 from ringwatch_agent.sampler import Instant
 from ringwatch_agent.sources.base import Reading, TableReading
-from ringwatch_proto.errors import ConfigError
 from ringwatch_proto.signals import BY_ID, Signal, Table
 
 # Beats that a table may miss before its values are no longer shown.
 _STALE_BEATS: Final = 3.0
-_LABELS: Final = ("node", "device", "name")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +30,21 @@ class AgentNumbers:
     spool_bytes: int
     beats_missed: int
     deliveries_failed: int = 0
+    spool_limit_bytes: int = 0
+    spool_on_disk: bool = True
     dropped: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(slots=True, kw_only=True)
+class _Part:
+    """The newest table of one set of columns: several sources may share a table."""
+
+    table: TableReading
+    at: Instant
+
+
 class Exporter:
-    """Keeps the newest reading of each table and renders them when asked. Safe across threads."""
+    """Keeps the newest reading of each table and renders them when asked. Lives on one loop."""
 
     def __init__(
         self,
@@ -43,88 +52,77 @@ class Exporter:
         numbers: Callable[[], AgentNumbers],
         *,
         interval_s: float = 1.0,
+        dcgm_names: bool = False,
         clock: Callable[[], Instant] = Instant.now,
     ) -> None:
         self._node = node
         self._numbers = numbers
         self._stale_s = interval_s * _STALE_BEATS
         self._clock = clock
-        self._lock = threading.Lock()
-        self._newest: dict[Table, tuple[TableReading, Instant]] = {}
-        self._server: WSGIServer | None = None
+        self._newest: dict[tuple[Table, tuple[int, ...]], _Part] = {}
+        self._dcgm = DcgmFace(node, clock=clock) if dcgm_names else None
 
-    def take(self, readings: list[Reading], now: Instant) -> None:
+    def take(self, readings: Iterable[Reading], now: Instant) -> None:
         """Keep what was read."""
-        with self._lock:
-            for reading in readings:
-                for table in reading.tables:
-                    self._newest[table.table] = (table, now)
+        for reading in readings:
+            for table in reading.tables:
+                self._newest[table.table, table.signals] = _Part(table=table, at=now)
+            if self._dcgm and reading.events:
+                self._dcgm.note(reading.events)
 
-    def start(self, address: str) -> int:
-        """Serve the page on ``HOST:PORT``; return the port. Raise ConfigError when that is taken."""
-        host, _, port = address.rpartition(":")
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(self)
-        try:
-            self._server, _ = start_http_server(int(port), addr=host.strip("[]"), registry=registry)
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"metrics: cannot serve on {address}: {error}") from error
-        return int(self._server.server_port)
-
-    def stop(self) -> None:
-        """Stop serving. Safe to call twice, and before ``start``."""
-        server, self._server = self._server, None
-        if server is not None:
-            server.shutdown()
-            server.server_close()
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield every metric now; called by prometheus_client at each scrape."""
-        with self._lock:
-            newest = list(self._newest.values())
+    def page(self) -> str:
+        """Return the page now, in the Prometheus text format."""
         now = self._clock()
-        for table, at in newest:
-            yield from self._table(table, (now.monotonic_ns - at.monotonic_ns) / 1e9)
-        yield from self._own()
+        lines: list[str] = []
+        fresh: list[TableReading] = []
+        for part in self._newest.values():
+            since_s = (now.monotonic_ns - part.at.monotonic_ns) / 1e9
+            lines += self._table(part.table, since_s)
+            if since_s <= self._stale_s:
+                fresh.append(part.table)
+        if self._dcgm:
+            lines += self._dcgm.lines(fresh)
+        lines += self._own()
+        return "\n".join(lines) + "\n"
 
-    def _table(self, table: TableReading, since_s: float) -> Iterator[Metric]:
+    def _table(self, table: TableReading, since_s: float) -> Iterator[str]:
+        width = len(table.signals)
+        rows = [labels(node=self._node, device=each.id, name=each.name) for each in table.devices]
         for column, signal in enumerate(BY_ID[each] for each in table.signals):
             if since_s > self._stale_s and signal.kind != "age":
                 continue
-            metric = GaugeMetricFamily(signal.metric, signal.help, labels=_LABELS)
-            for device, value in zip(table.devices, table.values[column :: len(table.signals)], strict=True):
-                shown = _shown(signal, value, since_s)
-                if not math.isnan(shown):
-                    metric.add_metric([self._node, device.id, device.name], shown)
-            if metric.samples:
-                yield metric
+            column_values = (_shown(signal, value, since_s) for value in table.values[column::width])
+            cells = zip(rows, column_values, strict=True)
+            yield from family(signal.metric, "gauge", signal.help, cells)
 
-    def _own(self) -> Iterator[Metric]:
-        numbers = self._numbers()
-        gauges: tuple[tuple[str, str, float], ...] = (
-            ("uplink_connected", "1 while a stream to the collector is up", numbers.uplink_connected),
-            ("spool_batches", "batches that are not acknowledged", numbers.spool_batches),
-            ("spool_bytes", "memory that they take", numbers.spool_bytes),
-        )
-        for name, help, value in gauges:
-            gauge = GaugeMetricFamily(f"ringwatch_agent_{name}", help, labels=["node"])
-            gauge.add_metric([self._node], float(value))
-            yield gauge
-        counters = (
-            ("beats_missed", "beats that came too late", numbers.beats_missed),
-            ("deliveries_failed", "beats that could not be encoded", numbers.deliveries_failed),
-        )
-        for name, help, count in counters:
-            counter = CounterMetricFamily(f"ringwatch_agent_{name}", help, labels=["node"])
-            counter.add_metric([self._node], count)
-            yield counter
-        lost = CounterMetricFamily(
-            "ringwatch_agent_dropped", "what was dropped, by kind", labels=["node", "kind"]
-        )
-        for kind, count in sorted(numbers.dropped.items()):
-            lost.add_metric([self._node, kind], count)
-        yield lost
+    def _own(self) -> Iterator[str]:
+        numbers, node = self._numbers(), labels(node=self._node)
+        for name, kind, help, value in (
+            (
+                "uplink_connected",
+                "gauge",
+                "1 while a stream to the collector is up",
+                numbers.uplink_connected,
+            ),
+            ("spool_batches", "gauge", "batches that are not acknowledged", numbers.spool_batches),
+            ("spool_bytes", "gauge", "memory that they take", numbers.spool_bytes),
+            ("spool_limit_bytes", "gauge", "memory that they may take", numbers.spool_limit_bytes),
+            ("spool_on_disk", "gauge", "0 while the spool is in memory only", numbers.spool_on_disk),
+            ("beats_missed_total", "counter", "beats that came too late", numbers.beats_missed),
+            (
+                "deliveries_failed_total",
+                "counter",
+                "beats that could not be encoded",
+                numbers.deliveries_failed,
+            ),
+        ):
+            yield from family(f"ringwatch_agent_{name}", kind, help, [(node, float(value))])
+        dropped = [
+            (labels(node=self._node, kind=kind), float(count))
+            for kind, count in sorted(numbers.dropped.items())
+        ]
+        yield from family("ringwatch_agent_dropped_total", "counter", "what was dropped, by kind", dropped)
 
 
 def _shown(signal: Signal, value: float, since_s: float) -> float:
-    return value + since_s if signal.kind == "age" else value
+    return value + since_s if signal.kind == "age" and not math.isnan(value) else value

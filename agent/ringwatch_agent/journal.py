@@ -25,8 +25,10 @@ from ringwatch_proto.v1 import telemetry_pb2 as pb
 
 SEGMENT_BYTES: Final = 1 << 20
 _SUFFIX: Final = ".spool"
-# After a stop that left no mark, sequences go on from the clock: what was sent and lost on disk
-# must not lend its number to something else, or the collector would take that for a repetition.
+# Sequences that may be given out before the mark is written again: a day at one a second.
+RESERVED: Final = 100_000
+# Where the mark is lost as well, sequences go on from the clock: what was sent and is lost on disk must
+# not lend its number to something else, or the collector would take that for a repetition.
 _SEQUENCES_A_SECOND: Final = 1000
 
 
@@ -65,17 +67,18 @@ class Journal:
             dropped["spool.batches"] += len(parsed.records) - len(readable)
             records |= {record.sequence: record for record in readable}
             self._adopt(path, readable)
-        mark = _with_spool_id(mark, hellos)
         last = max([mark.last, *records])
-        self.written_sequence = last
+        first = last + 1 if mark.spool_id else _first_without_mark(last, hellos)
+        mark = _with_spool_id(mark, hellos)
+        self.written_sequence = first - 1
         kept = Kept(
             spool_id=mark.spool_id,
-            next_sequence=_next_sequence(mark, last),
+            next_sequence=first,
             hellos=hellos,
             records=tuple(records[each] for each in sorted(records) if each > mark.acked),
             dropped=+dropped,
         )
-        self._begin(Mark(spool_id=mark.spool_id, last=last, acked=mark.acked))
+        self._begin(Mark(spool_id=mark.spool_id, last=first + RESERVED, acked=mark.acked))
         return kept
 
     def write(self, records: Sequence[Record], hellos: Mapping[int, bytes], *, sync: bool) -> None:
@@ -101,6 +104,11 @@ class Journal:
     def mark(self, mark: Mark) -> None:
         """Write down how far things are."""
         write_mark(self._directory, mark)
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether there are no files to trim."""
+        return not self._segments
 
     @property
     def is_over_limit(self) -> bool:
@@ -207,13 +215,11 @@ def _with_spool_id(mark: Mark, hellos: Mapping[int, bytes]) -> Mark:
         return mark
     for payload in hellos.values():
         return replace(mark, spool_id=pb.AgentMessage.FromString(payload).hello.spool_id)
-    return Mark(spool_id=uuid.uuid4().hex, clean=True)
+    return Mark(spool_id=uuid.uuid4().hex)
 
 
-def _next_sequence(mark: Mark, last: int) -> int:
-    if mark.clean:
-        return last + 1
-    return max(last + 1, int(time.time() * _SEQUENCES_A_SECOND))
+def _first_without_mark(last: int, hellos: Mapping[int, bytes]) -> int:
+    return max(last + 1, int(time.time() * _SEQUENCES_A_SECOND)) if hellos else 1
 
 
 def _frames(records: Sequence[Record], hellos: Mapping[int, bytes]) -> Iterator[bytes]:

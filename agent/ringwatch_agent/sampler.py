@@ -9,8 +9,10 @@ import asyncio
 import contextlib
 import logging
 import math
+import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,8 +75,10 @@ class Sampler:
         self._deadline_s = deadline_s
         self._clock = clock
         self._workers: dict[str, SourceWorker] = {}
+        # Outcomes come in on the workers' threads; only the last one of a beat wakes the loop.
+        self._lock = threading.Lock()
         self._waiting: set[SourceWorker] = set()
-        self._came: list[Reading] = []
+        self._outcomes: deque[tuple[SourceWorker, Outcome]] = deque()
         self._events: list[EventRecord] = []
         self._offset_s: float | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -137,33 +141,38 @@ class Sampler:
 
     async def _rest_until(self, next_s: float) -> None:
         while not self._stopping and (left_s := next_s - time.monotonic()) > 0:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._urgent.wait(), left_s)
-                self._urgent.clear()
-                names, self._urgent_names = self._urgent_names, set()
-                await self._beat([self._workers[name] for name in names if name in self._workers])
-                await asyncio.sleep(_WAKE_GAP_S)
+            if not await _set_within(self._urgent, left_s):
+                continue
+            self._urgent.clear()
+            names, self._urgent_names = self._urgent_names, set()
+            await self._beat([self._workers[name] for name in names if name in self._workers])
+            await asyncio.sleep(_WAKE_GAP_S)
 
-    async def _beat(self, workers: list[SourceWorker]) -> None:
-        self._waiting = {worker for worker in workers if worker.ask()}
+    async def _beat(self, workers: Sequence[SourceWorker]) -> None:
         self._all_came.clear()
-        if self._waiting:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._all_came.wait(), self._patience_s)
+        with self._lock:
+            self._waiting = set(workers)  # before they are asked: one may answer at once
+        unasked = {worker for worker in workers if not worker.ask()}
+        with self._lock:
+            self._waiting -= unasked
+            waiting = bool(self._waiting)
+        if waiting:
+            await _set_within(self._all_came, self._patience_s)
         if not self._stopping:
             self._hand_over()
 
     def _hand_over(self) -> None:
         now = self._clock()
+        readings = self._take_outcomes(now)
         self._look_at_the_clock(now)
         self._look_for_overdue(now)
         own = Reading(
             tables=(source_table(list(self.health.values()), time.monotonic()),),
             events=tuple(self._events),
         )
-        readings, self._came, self._events = [*self._came, own], [], []
+        self._events = []
         try:
-            self._deliver(readings, now)
+            self._deliver([*readings, own], now)
         except Exception:  # noqa: BLE001 - the one broad handler of this loop
             self.deliveries_failed += 1
             if self.deliveries_failed == 1:
@@ -193,7 +202,14 @@ class Sampler:
                 self._events.append(event)
 
     def _done(self, worker: SourceWorker, outcome: Outcome) -> None:
-        self._call(self._take, worker, outcome)
+        """Take an outcome in, on the worker's thread. What comes late waits for the next beat."""
+        self._outcomes.append((worker, outcome))
+        with self._lock:
+            was_awaited = worker in self._waiting
+            self._waiting.discard(worker)
+            is_last = was_awaited and not self._waiting
+        if is_last:
+            self._call(self._all_came.set)
 
     def _call(self, function: Callable[..., None], *arguments: object) -> None:
         loop = self._loop
@@ -201,15 +217,26 @@ class Sampler:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
                 loop.call_soon_threadsafe(function, *arguments)
 
-    def _take(self, worker: SourceWorker, outcome: Outcome) -> None:
-        if event := self.health[worker.source.name].take(outcome, self._clock().wall_ns):
-            self._events.append(event)
-        if outcome.reading is not None:
-            self._came.append(outcome.reading)
-        self._waiting.discard(worker)
-        if not self._waiting:
-            self._all_came.set()
+    def _take_outcomes(self, now: Instant) -> list[Reading]:
+        readings: list[Reading] = []
+        for _ in range(len(self._outcomes)):
+            worker, outcome = self._outcomes.popleft()
+            if event := self.health[worker.source.name].take(outcome, now.wall_ns):
+                self._events.append(event)
+            if outcome.reading is not None:
+                readings.append(outcome.reading)
+        return readings
 
     def _take_wake(self, name: str) -> None:
         self._urgent_names.add(name)
         self._urgent.set()
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event; return whether it came. Makes no task, as ``asyncio.wait_for`` does."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

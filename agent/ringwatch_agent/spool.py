@@ -7,6 +7,7 @@ is counted by kind, and the counts travel in the next batch. ``journal.py`` mirr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import struct
 import uuid
 from bisect import bisect_left, bisect_right
@@ -65,13 +66,15 @@ class Spool:
         self.spool_id = kept.spool_id if kept else uuid.uuid4().hex
         self.acked_sequence = 0
         self.dropped_total: Counter[str] = Counter()
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
         self._next_sequence = kept.next_sequence if kept else 1
         self._hellos: dict[int, bytes] = dict(kept.hellos) if kept else {}
         self._records: list[Record] = list(kept.records) if kept else []
         self._to_tell: Counter[str] = Counter()
         self._lean = 0  # how many records from the left hold no samples
         self._grown = asyncio.Event()
+        self._eventful = asyncio.Event()
+        self._last_event_sequence = 0
         self.bytes = sum(_cost(record) for record in self._records)
         self.count(kept.dropped if kept else {})
         self._shrink()
@@ -109,6 +112,9 @@ class Spool:
             self._to_tell.clear()
         self._add(self._fitting(batch))
         self._grown.set()
+        if batch.events:
+            self._last_event_sequence = batch.sequence
+            self._eventful.set()
         return batch.sequence
 
     def ack(self, sequence: int) -> int:
@@ -156,6 +162,15 @@ class Spool:
             await self._grown.wait()
         return record
 
+    async def wait_for_event_after(self, sequence: int, within_s: float) -> None:
+        """Return when a batch after ``sequence`` holds an event, or after ``within_s``."""
+        self._eventful.clear()
+        if self._last_event_sequence > sequence:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._eventful.wait()
+
     def _fitting(self, batch: pb.Batch) -> Record:
         record = _record(batch, lean=False)
         if len(record.payload) <= MAX_BATCH_BYTES:
@@ -169,7 +184,7 @@ class Spool:
         self._shrink()
 
     def _shrink(self) -> None:
-        while self.bytes > self._limit_bytes and len(self._records) > 1:
+        while self.bytes > self.limit_bytes and len(self._records) > 1:
             if self._lean < len(self._records) - 1:
                 self._thin(self._lean)
             else:

@@ -14,7 +14,11 @@ _FIELDS: Final = ("spool_id", "last", "acked", "clean")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """The last sequence given out and the last acknowledged; ``clean`` after an orderly stop."""
+    """How far a spool came. After an orderly stop it is ``clean`` and ``last`` is the newest sequence.
+
+    While an agent runs, ``last`` lies ahead of it: no sequence above it was given out. So an agent that
+    was killed goes on behind it, whatever the clock says, and lends no number to something else.
+    """
 
     spool_id: str
     last: int = 0

@@ -18,6 +18,8 @@ from ringwatch_agent.spool import Record, Spool
 from ringwatch_proto.v1 import telemetry_pb2 as pb
 
 _METHOD: Final = "/ringwatch.v1.Telemetry/Report"
+# A stream that is this many batches behind is catching up.
+_BEHIND: Final = 8
 
 
 class StreamEndedError(Exception):
@@ -40,6 +42,7 @@ class StreamPorts:
     results: asyncio.Queue[pb.VerbResult]
     window: int
     answer_s: float
+    catch_up_per_s: float
     sent: int = field(default=0)
 
 
@@ -124,6 +127,10 @@ class ReportStream:
             self._sent_sequence = record.sequence
             await self._write(record.payload)
             self._ports.sent += 1
+            if self._spool.last_sequence - record.sequence > _BEHIND:
+                # A backlog goes in order, since an Ack covers all before it, but not all at once: a
+                # fleet that was cut off comes back together, and this node has a job to run.
+                await asyncio.sleep(1.0 / self._ports.catch_up_per_s)
 
     async def _send_results(self) -> None:
         while True:

@@ -58,13 +58,15 @@ class Uplink:
         allow_plaintext: bool = False,
         window: int = 64,
         answer_s: float = 15.0,
+        catch_up_per_s: float = 250.0,
         backoff: Backoff | None = None,
         dice: random.Random | None = None,
     ) -> None:
         """Raise ConfigError when ``address`` may not be dialled this way.
 
         ``window`` is how many batches may wait for their Ack; ``answer_s`` how long the collector
-        may take to say anything that it owes.
+        may take to say anything that it owes; ``catch_up_per_s`` how many batches of a backlog go
+        out in a second: ten minutes' worth is gone in three seconds, and then all is live.
         """
         self.state = UplinkState()
         self._address = address
@@ -86,6 +88,7 @@ class Uplink:
             results=asyncio.Queue(_MAX_RESULTS),
             window=window,
             answer_s=answer_s,
+            catch_up_per_s=catch_up_per_s,
         )
 
     @property

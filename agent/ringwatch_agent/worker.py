@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Final
 
 from ringwatch_agent.sources.base import Reading, Source
@@ -14,6 +15,8 @@ from ringwatch_proto.errors import SourceError, SourceUnsupported
 # Reads that may fail in a row before the source is closed and opened again.
 FAILURES_BEFORE_REOPEN: Final = 3
 _REOPEN_FIRST_S: Final = 1.0
+# Beats do not come to the millisecond: one that is this early still counts for the period.
+_EARLY_S: Final = 0.2
 _REOPEN_LAST_S: Final = 60.0
 
 
@@ -38,12 +41,15 @@ class SourceWorker:
         self.source = source
         self.busy_since_s: float | None = None
         self._on_done = on_done
-        self._asked = threading.Event()
+        # Written in C: a threading.Event makes a lock, in Python, for each wait.
+        self._asked: SimpleQueue[None] = SimpleQueue()
         self._stopping = False
         self._open = False
         self._failures = 0
         self._openings_failed = 0
         self._not_before_s = 0.0
+        # A source of slow readings says how seldom it wants to be asked; the others are asked every beat.
+        self._period_s = float(getattr(source, "period_s", 0.0))
         self._thread = threading.Thread(target=self._run, name=f"source-{source.name}", daemon=True)
 
     def start(self) -> None:
@@ -56,13 +62,15 @@ class SourceWorker:
         if self.busy_since_s is not None or now_s < self._not_before_s:
             return False
         self.busy_since_s = now_s
-        self._asked.set()
+        if self._period_s:
+            self._not_before_s = now_s + self._period_s - _EARLY_S
+        self._asked.put(None)
         return True
 
     def stop(self) -> None:
         """Tell the thread to close the source and end; returns at once, and is safe to call twice."""
         self._stopping = True
-        self._asked.set()
+        self._asked.put(None)
 
     def join(self, within_s: float) -> bool:
         """Wait for the thread; return whether it ended. One that blocks is left behind."""
@@ -72,8 +80,7 @@ class SourceWorker:
 
     def _run(self) -> None:
         while True:
-            self._asked.wait()
-            self._asked.clear()
+            self._asked.get()
             if self._stopping:
                 break
             outcome = self._attempt()

@@ -11,6 +11,11 @@ from typing import Final
 BENCHES: Final[dict[str, tuple[str, str]]] = {
     "hook": ("ringwatch_drills.bench.hook:main", "step time of a real job with and without the hook"),
     "collector": ("ringwatch_drills.bench.collector:main", "ingest and detection under a simulated fleet"),
+    "agent": (
+        "ringwatch_drills.bench.agent:main",
+        "what the agent costs beside two exporters: connected, cut off, catching up",
+    ),
+    "soak": ("ringwatch_drills.bench.soak:main", "the agent under random faults: memory, threads, losses"),
     "fuzz": ("ringwatch_drills.bench.fuzz:main", "diagnose, fed by a coverage-guided fuzzer"),
     "cases": (
         "ringwatch_drills.bench.cases:main",

@@ -1,24 +1,33 @@
-"""The /metrics page."""
+"""What the /metrics page says, and what of DCGM's names it can say."""
 
 from __future__ import annotations
 
 import math
-import socket
-import urllib.request
 from array import array
 from collections.abc import Iterator
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from ringwatch_agent.dcgm_names import FIELDS
 from ringwatch_agent.exporter import AgentNumbers, Exporter
 from ringwatch_agent.sampler import Instant
-from ringwatch_agent.sources.base import Device, Reading, TableReading
-from ringwatch_proto.errors import ConfigError
-from ringwatch_proto.signals import Table
+from ringwatch_agent.sources.base import Device, EventRecord, Reading, TableReading
+from ringwatch_proto import events
+from ringwatch_proto.records import Severity
+from ringwatch_proto.signals import BY_NAME, Table
 
 NUMBERS = AgentNumbers(
-    uplink_connected=True, spool_batches=3, spool_bytes=99, beats_missed=1, dropped={"spool.blocks": 7}
+    uplink_connected=True,
+    spool_batches=3,
+    spool_bytes=99,
+    beats_missed=1,
+    spool_on_disk=False,
+    dropped={"spool.blocks": 7},
 )
+GPU = Device(id="GPU-1", name="gpu0", pci_address="0000:41:00.0", model='H100 "80GB"')
+SLICE = Device(id="MIG-1", name="gpu0/mig1", pci_address="0000:41:00.0", model="H100 1g.10gb")
+Labels = dict[str, str]
 
 
 class Clock:
@@ -38,54 +47,125 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-def exporter(clock: Clock) -> Iterator[Exporter]:
-    """An exporter with one GPU read just now."""
-    exporter = Exporter("n1", lambda: NUMBERS, clock=clock)
-    table = TableReading(
+def _table(**readings: float) -> TableReading:
+    return TableReading(
         table=Table.GPU,
-        devices=(Device(id="GPU-1", name="gpu0"),),
-        signals=(1, 7, 32),
-        values=array("f", [0.5, 312.0, math.nan]),
+        devices=(GPU, SLICE),
+        signals=tuple(BY_NAME[f"gpu.{name}"].id for name in readings),
+        values=array("f", [*readings.values(), *(value / 7 for value in readings.values())]),
     )
-    exporter.take([Reading(tables=(table,))], clock())
-    yield exporter
-    exporter.stop()
 
 
-def _page(exporter: Exporter) -> str:
-    port = exporter.start("127.0.0.1:0")
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-        return str(answer.read().decode())
+def _exporter(clock: Clock, *told: EventRecord, dcgm_names: bool = False, **readings: float) -> Exporter:
+    exporter = Exporter("n1", lambda: NUMBERS, clock=clock, dcgm_names=dcgm_names)
+    exporter.take([Reading(tables=(_table(**readings),), events=told)], clock())
+    return exporter
 
 
-def test_readings_are_shown_with_node_and_device(exporter: Exporter) -> None:
+def _samples(exporter: Exporter) -> Iterator[tuple[str, Labels, float]]:
+    """Read the page back with the parser of the official client."""
+    for metric in text_string_to_metric_families(exporter.page()):
+        for sample in metric.samples:
+            yield sample.name, sample.labels, sample.value
+
+
+def _of(exporter: Exporter, name: str, device: str = "GPU-1") -> list[float]:
+    return [
+        value
+        for each, at, value in _samples(exporter)
+        if each == name and device in (at.get("device", device), at.get("UUID"))
+    ]
+
+
+def test_readings_are_shown_with_node_and_device(clock: Clock) -> None:
     """Names come from the catalogue; what is absent is left out."""
-    page = _page(exporter)
-    assert 'ringwatch_gpu_power_watts{device="GPU-1",name="gpu0",node="n1"} 312.0' in page
-    assert "ringwatch_gpu_fan_percent" not in page
-    assert 'ringwatch_agent_dropped_total{kind="spool.blocks",node="n1"} 7.0' in page
-    assert 'ringwatch_agent_uplink_connected{node="n1"} 1.0' in page
+    exporter = _exporter(clock, reading_age_s=0.5, power_watts=312.0, fan_percent=math.nan)
+    assert ("ringwatch_gpu_power_watts", {"node": "n1", "device": "GPU-1", "name": "gpu0"}, 312.0) in list(
+        _samples(exporter)
+    )
+    assert "ringwatch_gpu_fan_percent" not in exporter.page()
 
 
-def test_a_stale_reading_is_never_shown_as_current(exporter: Exporter, clock: Clock) -> None:
-    """Only its age remains, and it grows."""
+def test_the_agent_shows_what_it_dropped_and_whether_the_spool_is_on_disk(clock: Clock) -> None:
+    """Losses by kind, and a full disk, are for everyone to see."""
+    found = {(name, at.get("kind", "")): value for name, at, value in _samples(_exporter(clock))}
+    assert found["ringwatch_agent_dropped_total", "spool.blocks"] == 7
+    assert found["ringwatch_agent_uplink_connected", ""] == 1
+    assert found["ringwatch_agent_spool_on_disk", ""] == 0
+
+
+def test_a_stale_reading_is_never_shown_as_current(clock: Clock) -> None:
+    """Only its age remains, and it grows; under DCGM's names nothing does."""
+    exporter = _exporter(clock, dcgm_names=True, reading_age_s=0.5, power_watts=312.0)
     clock.s += 60.0
-    page = _page(exporter)
+    page = exporter.page()
     assert "ringwatch_gpu_power_watts" not in page
-    assert 'ringwatch_gpu_reading_age_s{device="GPU-1",name="gpu0",node="n1"} 60.5' in page
+    assert "DCGM_FI_DEV_POWER_USAGE" not in page
+    assert _of(exporter, "ringwatch_gpu_reading_age_s") == [60.5]
 
 
-def test_a_taken_port_is_an_error_at_start(exporter: Exporter) -> None:
-    """Said before anything else runs."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        with pytest.raises(ConfigError, match="cannot serve"):
-            exporter.start(f"127.0.0.1:{taken.getsockname()[1]}")
+def test_dcgm_names_carry_the_labels_that_dashboards_select_by(clock: Clock) -> None:
+    """One row a GPU; a slice of one is no GPU of its own there."""
+    exporter = _exporter(clock, dcgm_names=True, power_watts=312.0)
+    found = [(at, value) for name, at, value in _samples(exporter) if name == "DCGM_FI_DEV_POWER_USAGE"]
+    labels = {
+        "gpu": "0",
+        "UUID": "GPU-1",
+        "pci_bus_id": "00000000:41:00.0",
+        "device": "nvidia0",
+        "modelName": 'H100 "80GB"',
+        "Hostname": "n1",
+    }
+    assert found == [(labels, 312.0)]
 
 
-def test_stop_before_start_and_twice_is_safe(exporter: Exporter) -> None:
-    """stop() is idempotent."""
-    exporter.stop()
-    exporter.stop()
+def test_without_the_flag_there_is_no_dcgm_name(clock: Clock) -> None:
+    """Nobody counts a GPU twice by accident."""
+    assert "DCGM" not in _exporter(clock, power_watts=312.0).page()
+
+
+def test_what_the_board_cannot_say_has_no_dcgm_sample(clock: Clock) -> None:
+    """Absent, and neither 0 nor DCGM's blank value."""
+    page = _exporter(clock, dcgm_names=True, memory_temperature_celsius=math.nan, power_watts=1.0).page()
+    assert "DCGM_FI_DEV_MEMORY_TEMP" not in page
+
+
+def test_free_framebuffer_leaves_out_what_the_driver_keeps(clock: Clock) -> None:
+    """Total, used, reserved and free add up as in DCGM."""
+    exporter = _exporter(
+        clock, dcgm_names=True, memory_total_mib=81559.0, memory_used_mib=1000.0, memory_reserved_mib=559.0
+    )
+    assert _of(exporter, "DCGM_FI_DEV_FB_FREE") == [80000.0]
+
+
+def test_xids_are_counted_over_a_window_and_then_forgotten(clock: Clock) -> None:
+    """By code, whether NVML or the kernel told it, repetitions included; backfill is not news."""
+
+    def xid(device: str, code: int, **more: str) -> EventRecord:
+        return EventRecord(
+            wall_ns=0,
+            kind=events.GPU_XID,
+            severity=Severity.CRITICAL,
+            source="kmsg",
+            text="x",
+            device=device,
+            code=code,
+            fields=more,
+            backfill=code == 48,
+        )
+
+    told = (xid("GPU-1", 79), xid("0000:41:00.0", 13, repeats="4"), xid("GPU-1", 48))
+    exporter = _exporter(clock, *told, dcgm_names=True, power_watts=1.0)
+    counts = {
+        at["xid"]: value for name, at, value in _samples(exporter) if name == "DCGM_EXP_XID_ERRORS_COUNT"
+    }
+    assert counts == {"79": 1.0, "13": 4.0}
+    clock.s += 301.0
+    exporter.take([Reading(tables=(_table(power_watts=1.0),))], clock())
+    assert "DCGM_EXP_XID_ERRORS_COUNT" not in exporter.page()
+
+
+def test_every_dcgm_name_shows_a_signal_of_the_catalogue_once() -> None:
+    """A name that points nowhere would silently stay empty."""
+    assert {each.signal for each in FIELDS} <= set(BY_NAME)
+    assert len({each.name for each in FIELDS}) == len(FIELDS)
