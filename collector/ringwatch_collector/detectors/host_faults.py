@@ -8,6 +8,7 @@ import numpy as np
 
 from ringwatch_collector.detectors.confidence import DIRECT, agreed
 from ringwatch_collector.detectors.happened import evidence_of, is_fresh, live
+from ringwatch_collector.detectors.host_conditions import condition_findings
 from ringwatch_collector.detectors.places import node_name
 from ringwatch_collector.view import FleetView, SeenEvent
 from ringwatch_proto import events
@@ -27,13 +28,13 @@ class HostFaults:
         return "host.faults"
 
     def look(self, view: FleetView) -> list[Finding]:
-        """Return a finding a node and kind of fault that the kernel reported just now."""
+        """Return a finding a node and kind of fault that the kernel reported just now, or that holds."""
         found: dict[tuple[str, str], Finding] = {}
         for event in live(view, events.KERNEL_OOM, events.KERNEL_ERROR):
             if is_fresh(view, event) and _counts(event):
                 finding = _finding(event)
                 found[event.node, finding.cause] = finding
-        return list(found.values())
+        return [*found.values(), *condition_findings(view)]
 
 
 def _counts(event: SeenEvent) -> bool:
