@@ -183,7 +183,7 @@ class Collector:
                 ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
                 ("grpc.keepalive_permit_without_calls", 1),
                 # Connections that never finish a handshake, or finish it and ask nothing.
-                ("grpc.server_handshake_timeout_ms", 10_000),
+                ("grpc.server_handshake_timeout_ms", int(self._config.access.handshake_s * 1000)),
                 ("grpc.max_connection_idle_ms", 300_000),
             ],
         )
@@ -196,6 +196,7 @@ class Collector:
         self._exporter.start()
         self._tasks = [
             asyncio.create_task(self._runner.run(), name="runner"),
+            asyncio.create_task(self._ingest.run(), name="acknowledgements"),
             asyncio.create_task(self.runs.run(), name="runs"),
             asyncio.create_task(self._keep_house(), name="housekeeping"),
             asyncio.create_task(self.access.run(), name="access"),
@@ -207,6 +208,7 @@ class Collector:
         swept_s = self.clock.monotonic_s()
         while True:
             await asyncio.sleep(_HOUSEKEEPING_S)
+            self._ingest.note_progress()
             self.store.flush()
             if self.clock.monotonic_s() - swept_s < _RETENTION_S:
                 continue
@@ -222,6 +224,7 @@ class Collector:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.runs.close()
+        self._ingest.note_progress()
         self.sessions.refuse_all("the collector is stopping", 1.0)
         if self._server is not None:
             await self._server.stop(grace=min(0.5, self._config.shutdown_s))

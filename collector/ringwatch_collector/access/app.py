@@ -41,8 +41,8 @@ class Access:
         self._config = config
         self._settings = config.access
         self.registry = Registry(book, clock.now_s)
-        # Where callers without a certificate are served; 0 for nowhere.
-        self.second_port = 0
+        # The ports that are served; 0 for none.
+        self.port = self.second_port = 0
         self._denials = Denials(audit, clock)
         self.guard = Guard(
             GuardPorts(
@@ -75,10 +75,10 @@ class Access:
     def serve(self, server: grpc.aio.Server) -> int:
         """Add the Enrollment service and the ports, and return the first one; raise ConfigError."""
         enroll_pb2_grpc.add_EnrollmentServicer_to_server(self.enrollment, server)
-        port = self._bind(server, self._config.listen, certified=True)
+        self.port = self._bind(server, self._config.listen, certified=True)
         if self._settings.listen:
             self.second_port = self._bind(server, self._settings.listen, certified=False)
-        return port
+        return self.port
 
     def _bind(self, server: grpc.aio.Server, address: str, *, certified: bool) -> int:
         credentials = self._credentials(certified=certified)

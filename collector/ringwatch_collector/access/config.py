@@ -30,13 +30,22 @@ class AccessConfig:
     """Streams that one person may hold open; agents have one a node."""
     failed_delay_s: float = 8.0
     """Longest that the answer to a wrong credential is held back; it doubles from 0.25 s with each."""
+    handshake_s: float = 10.0
+    """Seconds until a connection is closed that has not finished its handshake."""
     refresh_s: float = 2.0
     """Seconds until a token or certificate that was revoked is refused, and its streams are ended."""
 
     def __post_init__(self) -> None:
         if bool(self.authority_certificate) != bool(self.authority_key):
             raise ConfigError("access.authority_certificate and access.authority_key go together")
-        for name in ("node_certificate_hours", "calls_per_s", "calls_burst", "open_streams", "refresh_s"):
+        for name in (
+            "node_certificate_hours",
+            "calls_per_s",
+            "calls_burst",
+            "open_streams",
+            "handshake_s",
+            "refresh_s",
+        ):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ConfigError(f"access.{name}={value} must be above 0 and finite")

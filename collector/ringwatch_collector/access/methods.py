@@ -27,7 +27,6 @@ LEAST_ROLE: Final[Mapping[str, Role | None]] = {
     "/ringwatch.v1.Runs/GetRun": Role.VIEWER,
     "/ringwatch.v1.Runs/ListRuns": Role.VIEWER,
     "/ringwatch.v1.Runs/StartRun": Role.OPERATOR,
-    "/ringwatch.v1.Recording/Frames": Role.VIEWER,
     # An answer that approves something may need more: the run knows what its open step asks for.
     "/ringwatch.v1.Runs/Answer": Role.OPERATOR,
 }
