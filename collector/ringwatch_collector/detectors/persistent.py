@@ -18,6 +18,7 @@ from ringwatch_collector.detectors.robust import (
     block_starts,
     cusum,
     cusum_threshold,
+    mean_noise,
     sigma_of,
 )
 
@@ -27,8 +28,10 @@ BLOCK_S: Final = 0.6
 LEAST_BLOCKS: Final = 6
 RECENT_BLOCKS: Final = 6
 PERSISTENT_SHARE: Final = 0.8
-# The newest blocks have to stand out of the noise by themselves: the noise of busy hosts drifts.
-EFFECT_SIGMAS: Final = 1.5
+# The newest blocks have to stand out of the noise that means of so many blocks have: the noise of busy hosts
+# drifts, and drifting noise averages out slowly. 4.5 of it is what one of 100,000 such means exceeds under
+# Student's t with 4 degrees of freedom (simulated).
+EFFECT_SIGMAS: Final = 4.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,7 @@ class Scores:
 
     residual: Array
     sigma: float
+    mean_sigma: float  # that of the mean of the newest blocks
     ended_s: Array
 
 
@@ -70,7 +74,7 @@ def alarms(scores: Scores, least_effect: float, streams: int) -> list[Alarm]:
     share = (recent > 0.5 * least_effect).mean(axis=0)
     held = (
         (total > threshold)
-        & (effect > max(least_effect, EFFECT_SIGMAS * scores.sigma))
+        & (effect > max(least_effect, EFFECT_SIGMAS * scores.mean_sigma))
         & (share >= PERSISTENT_SHARE)
     )
     return [
@@ -94,4 +98,7 @@ def _onset(scores: Scores, began: int) -> float:
 
 def scored(residual: Array, ended_s: Array, floor: float) -> Scores:
     """Return scores whose noise is pooled over all streams and blocks: one step of a small group has none."""
-    return Scores(residual=residual, sigma=sigma_of(residual, floor), ended_s=ended_s)
+    mean_sigma = mean_noise(residual, RECENT_BLOCKS, floor / RECENT_BLOCKS**0.5)
+    # What independent noise of this size in the means would be a block: drift counts as noise, not as a fault.
+    sigma = max(sigma_of(residual, floor), mean_sigma * RECENT_BLOCKS**0.5)
+    return Scores(residual=residual, sigma=sigma, mean_sigma=mean_sigma, ended_s=ended_s)

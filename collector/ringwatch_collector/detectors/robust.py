@@ -35,6 +35,17 @@ def sigma_of(residuals: Array, floor: float) -> float:
     return max(floor, MAD_TO_SIGMA * float(np.median(np.abs(residuals))))
 
 
+def mean_noise(residuals: Array, blocks: int, floor: float) -> float:
+    """Return the robust standard deviation of means over so many consecutive rows of (B, C) residuals.
+
+    Where neighbouring rows are alike (a drifting clock, a busy host) it falls more slowly with their number
+    than the root, and a single row's noise would promise too much.
+    """
+    sums = np.cumsum(np.vstack([np.zeros((1, residuals.shape[1])), residuals]), axis=0)
+    means = (sums[blocks:] - sums[:-blocks]) / blocks
+    return sigma_of(means, floor) if means.size else floor
+
+
 def step_noise(values: Array, floor: float) -> float:
     """Return the noise of a (T,) or (T, C) series by its differences, which one change does not move."""
     if values.shape[0] < 3:

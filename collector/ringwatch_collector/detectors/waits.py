@@ -35,40 +35,84 @@ class Waits:
     skew_s: Array  # (T,)
 
 
-def waits_of(window: Window, rows: slice, only: Collection[int] | None = None) -> Waits:
-    """Return the waits in these rows of the window, in all collectives or ``only`` in some slots."""
+def waits_of(
+    window: Window, rows: slice, only: Collection[int] | None = None, *, structural: bool = True
+) -> Waits:
+    """Return the waits in these rows of the window, in all collectives or ``only`` in some slots.
+
+    ``structural`` takes the usual lateness of each member off; without it what was always so counts too.
+    """
     at_rows, columns = window.rows[rows], window.columns
     shape = (at_rows.size, columns.size)
     wait_s, late_s = np.zeros(shape), np.zeros(shape)
     told = np.zeros(columns.size, np.int64)
-    for number, slot in enumerate(window.job.slots):
-        members = np.flatnonzero(slot.members[columns])
-        if members.size < 2 or (only is not None and number not in only):
-            continue
-        duration = _durations(window, at_rows, number, columns[members])
-        wait = duration - duration.min(axis=1, keepdims=True)
-        late = np.median(wait, axis=1, keepdims=True) - wait if members.size > 2 else wait[:, ::-1] - wait
-        late = np.nan_to_num(late - _usual_lateness(window, number, columns[members]))
-        wait_s[:, members] += np.nan_to_num(wait)
-        late_s[:, members] += late
-        told[members] += bool(np.isfinite(duration).any())
+    for batch in _batches(window, columns, only, least=2):
+        duration = _durations(window, at_rows, batch.slots, columns[batch.members])
+        wait = duration - duration.min(axis=2, keepdims=True)
+        late = np.median(wait, axis=2, keepdims=True) - wait if batch.size > 2 else wait[..., ::-1] - wait
+        if structural:
+            late = late - _usual_lateness(window, batch.slots, columns[batch.members])
+        at, starts = _by_member(batch.members)
+        places = batch.members.ravel()[at[starts]]
+        wait_s[:, places] += _summed(wait, at, starts)
+        late_s[:, places] += _summed(late, at, starts)
+        seen = np.isfinite(duration).any(axis=0).ravel()
+        told[places] += np.add.reduceat(seen[at].astype(np.int64), starts)
     return Waits(wait_s=wait_s, late_s=late_s, told=told, skew_s=wait_s.max(axis=1, initial=0.0))
 
 
-def _durations(window: Window, rows: Index, number: int, columns: Index) -> Array:
-    """Return (T, n) durations of one collective; only what is asked for is copied."""
-    return np.asarray(window.job.collective_s[rows[:, None], number, columns[None, :]], np.float64)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Batch:
+    """Slots whose groups are of one size, so that numpy takes them together."""
+
+    slots: Index  # (G,)
+    members: Index  # (G, n) positions in the columns that were asked for
+
+    @property
+    def size(self) -> int:
+        return int(self.members.shape[1])
 
 
-def _usual_lateness(window: Window, number: int, members: Index) -> Array:
-    """Return (n,) how late each member is by the structure of the job; 0 where not yet learned."""
-    usual = np.asarray(window.job.reference_wait_s, np.float64)
-    if usual.ndim != 2 or number >= usual.shape[0]:
-        return np.zeros(members.size)
-    wait = usual[number, members]
-    if not np.isfinite(wait).all():
-        return np.zeros(members.size)
-    return np.asarray(np.median(wait) - wait)
+def _batches(window: Window, columns: Index, only: Collection[int] | None, least: int) -> list[_Batch]:
+    """Return the slots by the number of their members among ``columns``."""
+    found: dict[int, tuple[list[int], list[Index]]] = {}
+    for number, slot in enumerate(window.job.slots):
+        if only is None or number in only:
+            members = np.flatnonzero(slot.members[columns])
+            slots, groups = found.setdefault(members.size, ([], []))
+            slots.append(number)
+            groups.append(members)
+    return [
+        _Batch(slots=np.array(slots, np.int64), members=np.stack(groups))
+        for size, (slots, groups) in found.items()
+        if size >= least
+    ]
+
+
+def _by_member(members: Index) -> tuple[Index, Index]:
+    """Return the order that puts equal members together, and where each begins in it."""
+    order = np.argsort(members.ravel(), kind="stable")
+    return order, np.flatnonzero(np.diff(members.ravel()[order], prepend=-1))
+
+
+def _summed(values: Array, order: Index, starts: Index) -> Array:
+    """Return (T, members) sums of (T, G, n) over the groups of each member; an absent value adds nothing."""
+    flat = np.nan_to_num(values).reshape(values.shape[0], -1)
+    return np.asarray(np.add.reduceat(flat[:, order], starts, axis=1))
+
+
+def _durations(window: Window, rows: Index, slots: Index, columns: Index) -> Array:
+    """Return (T, G, n) durations; only what is asked for is copied."""
+    return np.asarray(window.job.collective_s[rows[:, None, None], slots[None, :, None], columns[None]], np.float64)
+
+
+def _usual_lateness(window: Window, slots: Index, members: Index) -> Array:
+    """Return (G, n) how late each member is by the structure of the job; 0 where not yet learned."""
+    usual = np.asarray(window.job.reference_wait_s)
+    if usual.ndim != 2 or slots.max(initial=-1) >= usual.shape[0]:
+        return np.zeros(members.shape)
+    wait = usual[slots[:, None], members].astype(np.float64)
+    return np.where(np.isfinite(wait).all(axis=1, keepdims=True), np.median(wait, axis=1, keepdims=True) - wait, 0.0)
 
 
 def transfers_of(window: Window, rows: slice, only: Collection[int] | None = None) -> Array:
@@ -76,12 +120,13 @@ def transfers_of(window: Window, rows: slice, only: Collection[int] | None = Non
 
     The transfer is only known where the last one to arrive is among those seen.
     """
-    columns, at_rows = window.columns, window.rows[rows]
-    reporting = np.zeros(window.job.ranks.size, np.bool_)
-    reporting[columns] = True
+    ranks, at_rows = window.job.ranks.size, window.rows[rows]
+    reporting = np.zeros(ranks, np.bool_)
+    reporting[window.columns] = True
     transfers = np.full((at_rows.size, len(window.job.slots)), np.nan)
-    for number, slot in enumerate(window.job.slots):
-        members = np.flatnonzero(slot.members) if only is None or number in only else columns[:0]
-        if members.size >= 2 and reporting[members].all():
-            transfers[:, number] = _durations(window, at_rows, number, members).min(axis=1)
+    for batch in _batches(window, np.arange(ranks), only, least=2):
+        known = reporting[batch.members].all(axis=1)
+        slots, members = batch.slots[known], batch.members[known]
+        if slots.size:
+            transfers[:, slots] = _durations(window, at_rows, slots, members).min(axis=2)
     return transfers

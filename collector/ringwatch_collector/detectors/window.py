@@ -15,6 +15,8 @@ Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 WINDOW_S: Final = 60.0
+# Steps of large models take ten seconds and more: a window holds at least so many of them.
+WINDOW_STEPS: Final = 40
 # Steps that are older than this tell nothing about now.
 STALE_S: Final = 10.0
 STALE_STEPS: Final = 6.0
@@ -71,30 +73,38 @@ class Window:
 
 def window_of(job: JobView, now_s: float, seconds: float = WINDOW_S) -> Window | None:
     """Return the newest whole steps, pauses included; None when there are too few or they are old."""
-    step_s = np.asarray(job.step_s, np.float64)
-    if step_s.size == 0:
-        return None
-    filled = np.flatnonzero(np.isfinite(step_s).any(axis=1))
+    rows = _newest(job, seconds)
+    finite = np.isfinite(job.step_s[rows])
+    filled = np.flatnonzero(finite.any(axis=1))
     if filled.size < 4:
         return None
     # A rank is known to report by the newest rows but the last two, which batches in flight may lack.
-    finite = np.isfinite(step_s[filled[-40:-2]])
-    columns = np.flatnonzero(finite.mean(axis=0) >= PRESENT_SHARE)
-    fields = [step_s, *(np.asarray(a, np.float64) for a in (job.data_s, job.compute_s, job.pause_s))]
-    ended = np.asarray(job.ended_s, np.float64)
+    columns = np.flatnonzero(finite[filled[-40:-2]].mean(axis=0) >= PRESENT_SHARE)
     if columns.size < 2:
         return None
-    whole = np.isfinite(fields[0][:, columns]).all(axis=1) & np.isfinite(fields[2][:, columns]).all(axis=1)
-    whole &= np.isfinite(ended[:, columns]).all(axis=1)
-    rows = np.flatnonzero(whole)
-    if rows.size < 4:
+    whole = finite[:, columns].all(axis=1)
+    for field in (job.compute_s, job.ended_s):
+        whole &= np.isfinite(field[rows][:, columns]).all(axis=1)
+    kept = rows.start + np.flatnonzero(whole)
+    if kept.size < 4:
         return None
-    ended_s = np.median(ended[np.ix_(rows, columns)], axis=1)
-    typical_s = float(np.median(step_s[np.ix_(rows[-50:], columns)]))
+    ended_s = np.median(job.ended_s[kept][:, columns], axis=1)
+    typical_s = float(np.median(job.step_s[kept[-50:]][:, columns]))
     if now_s - ended_s[-1] > max(STALE_S, STALE_STEPS * typical_s):
         return None
-    rows = rows[ended_s >= now_s - seconds]
-    return _built(job, rows, columns, fields, ended) if rows.size >= 4 else None
+    kept = kept[ended_s >= now_s - max(seconds, WINDOW_STEPS * typical_s)]
+    return _built(job, kept, columns) if kept.size >= 4 else None
+
+
+def _newest(job: JobView, seconds: float) -> slice:
+    """Return the rows that can lie in the window, so that no more of a long history is read."""
+    count = job.step_s.shape[0]
+    few = job.step_s[max(0, count - 24) :]
+    told = few[np.isfinite(few)]
+    typical_s = float(np.median(told)) if told.size else 0.0
+    # Twice as many, for the pace may have been higher before.
+    rows = count if typical_s <= 0 else 2 * max(WINDOW_STEPS, int(seconds / typical_s)) + 8
+    return slice(max(0, count - rows), count)
 
 
 def working(window: Window) -> Window | None:
@@ -110,15 +120,16 @@ def working_windows(view: FleetView, seconds: float = WINDOW_S) -> list[Window]:
     return [window for window in kept if window is not None]
 
 
-def _built(job: JobView, rows: Index, columns: Index, fields: list[Array], ended: Array) -> Window:
+def _built(job: JobView, rows: Index, columns: Index) -> Window:
     at = np.ix_(rows, columns)
-    step_s, data_s, compute_s, pause_s = (field[at] for field in fields)
+    fields = (job.step_s, job.data_s, job.compute_s, job.pause_s)
+    step_s, data_s, compute_s, pause_s = (np.asarray(field[at], np.float64) for field in fields)
     tagged = (np.asarray(job.flags)[at] & StepFlag.TAGGED_PAUSE).any(axis=1)
     return Window(
         job=job,
         rows=rows,
         columns=columns,
-        ended_s=np.median(ended[at], axis=1),
+        ended_s=np.median(job.ended_s[at], axis=1),
         step_s=step_s,
         data_s=data_s,
         compute_s=compute_s,
