@@ -24,6 +24,7 @@ from ringwatch_agent.sources.nvml import NvmlSource
 from ringwatch_agent.spool import Spool
 from ringwatch_agent.uplink import Uplink
 from ringwatch_agent.verbs import NodeFacts, Verbs
+from ringwatch_agent.xid_join import XidJoin
 from ringwatch_proto import __version__, events
 from ringwatch_proto.errors import VerbError
 from ringwatch_proto.records import Severity
@@ -45,6 +46,8 @@ class Agent:
         self._sampler = Sampler(self._deliver, interval_s=config.interval_s, deadline_s=config.deadline_s)
         self._persister = Persister(self._spool, journal, on_write=partial(self._sampler.report, "spool"))
         sources = _build(config, self._sampler)
+        nvml = sources.get("nvml")
+        self._xids = XidJoin(nvml.spare) if isinstance(nvml, NvmlSource) else XidJoin()
         self._inspector = Inspector(self._sampler)
         verbs = Verbs(load_policy(config.policy), _node_facts(config, sources, self._inspector))
         self._encoder = Encoder(_identity(config, verbs.allowed), last_schema_id=self._spool.last_schema_id)
@@ -82,7 +85,8 @@ class Agent:
         for task in failed:
             task.result()
 
-    def _deliver(self, readings: list[Reading], now: Instant) -> None:
+    def _deliver(self, read: list[Reading], now: Instant) -> None:
+        readings = self._xids.join(read, now.monotonic_ns / 1e9)
         encoded = self._encoder.encode(readings, wall_ns=now.wall_ns, monotonic_ns=now.monotonic_ns)
         self._spool.append(encoded.hello, encoded.batch)
         self._exporter.take(readings, now)

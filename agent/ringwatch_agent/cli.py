@@ -18,6 +18,8 @@ from typing import Final
 from ringwatch_agent.app import Agent, sources_to_look_at
 from ringwatch_agent.config import SETTINGS, AgentConfig, load
 from ringwatch_agent.look import Look, look, rows
+from ringwatch_agent.scan import judge
+from ringwatch_agent.scan_words import gaps, objects, screen
 from ringwatch_agent.source_health import SourceHealth
 from ringwatch_agent.sources.all import ALL
 from ringwatch_proto.errors import RingwatchError
@@ -26,15 +28,17 @@ from ringwatch_proto.signals import BY_NAME
 
 # How long the end may take once it was asked for; threads stuck in a driver are left behind then.
 _LEAVE_S: Final = 2.0
+_EXIT_OF: Final = {Severity.WARNING: 10, Severity.CRITICAL: 20}
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run one sub-command; 0 done, 1 could not, 2 usage."""
+    """Run one sub-command; 0 done, 1 could not, 2 usage. ``scan``: 10 for a warning, 20 for worse."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     commands: dict[str, Callable[[AgentConfig, bool], int]] = {
         "run": _run,
         "scan": _scan,
+        "readings": _readings,
         "sources": _sources,
     }
     try:
@@ -49,11 +53,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ringwatch agent", description="The agent of a node.")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="read this node once a second and report to the collector")
-    scan = commands.add_parser("scan", help="read this node for a moment and print every reading")
-    sources = commands.add_parser("sources", help="say of each source whether this node has it, and why not")
-    for parser_of in (scan, sources):
+    scan = commands.add_parser(
+        "scan",
+        help="say what is wrong with this node and what to do; exit code 0, 10 (warning), 20 (critical)",
+    )
+    readings = commands.add_parser("readings", help="read this node for a moment and print every reading")
+    sources = commands.add_parser("sources", help="say what is read on this node, what is not, and why")
+    for parser_of in (scan, readings, sources):
         parser_of.add_argument("--json", action="store_true", help="one object a line")
-    for each in (run, scan, sources):
+    for each in (run, scan, readings, sources):
         _add_settings(each)
     return parser
 
@@ -100,6 +108,13 @@ def _run(config: AgentConfig, _: bool) -> int:
 
 def _scan(config: AgentConfig, as_json: bool) -> int:
     seen = _look(config)
+    scan = judge(seen, sysfs=config.sysfs)
+    print("\n".join(objects(config.node, seen, scan)) if as_json else screen(config.node, seen, scan))
+    return _EXIT_OF.get(scan.worst, 0)
+
+
+def _readings(config: AgentConfig, as_json: bool) -> int:
+    seen = _look(config)
     for table in seen.tables.values():
         for device, readings in rows(table):
             if as_json:
@@ -124,13 +139,18 @@ def _line(readings: Mapping[str, float]) -> str:
 
 
 def _sources(config: AgentConfig, as_json: bool) -> int:
-    health = _look(config).health
+    seen = _look(config)
     for entry in ALL:
-        state, reason = _state(health.get(entry.name), off=entry.name in config.sources_off)
+        state, reason = _state(seen.health.get(entry.name), off=entry.name in config.sources_off)
         if as_json:
             print(json.dumps({"source": entry.name, "state": state, "reason": reason, "reads": entry.help}))
         else:
             print(f"{entry.name:<6} {state:<12} {reason or entry.help}")
+    for signals, why, devices in gaps(seen):
+        if as_json:
+            print(json.dumps({"not_read": signals, "reason": why, "devices": devices}))
+        else:
+            print(f"not read on {', '.join(devices)} ({why}): {', '.join(signals)}")
     return 0
 
 

@@ -102,9 +102,9 @@ def test_sources_says_what_this_node_has(capsys: pytest.CaptureFixture[str], tmp
     assert rows["steps"]["state"] == "not tried"
 
 
-def test_scan_prints_every_reading(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_readings_prints_every_reading(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """One object a device, NaN left out."""
-    assert main(["scan", "--json", "--interval-s", "0.1", "--kmsg", str(tmp_path / "none")]) == 0
+    assert main(["readings", "--json", "--interval-s", "0.1", "--kmsg", str(tmp_path / "none")]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     host = next(row for row in rows if row.get("table") == "host")
     assert host["host.cpus"] >= 1

@@ -1,0 +1,257 @@
+"""Judges one look at this node: what is wrong, how badly, and what to do. Reads nothing, prints nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from ringwatch_agent.look import Look, rows
+from ringwatch_agent.scan_rules import RULES
+from ringwatch_agent.source_health import SourceHealth
+from ringwatch_agent.sources.base import Device, EventRecord
+from ringwatch_knowledge import fault_classes, kernel_log, sxid, xid
+from ringwatch_proto import events
+from ringwatch_proto.records import Severity
+from ringwatch_proto.signals import GpuState, Table
+
+# What the kernel log holds from before is judged for this long: later, readings say whether it is so still.
+RECENT_S: Final = 3600.0
+_ALL_SILENT: Final = "no GPU answers: the driver holds every call"
+_BY_READINGS: Final = frozenset(
+    {events.GPU_LOST, events.GPU_NOT_ANSWERING, events.GPU_RECOVERED, events.NVLINK_DOWN}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """One thing that is wrong. ``device`` is an id, ``where`` what people call it; empty for the node."""
+
+    severity: Severity
+    fault_class: str
+    action: str
+    runbook: str
+    text: str
+    device: str = ""
+    where: str = ""
+    source: str = "nvml"
+
+    @property
+    def component(self) -> str:
+        """Return the part of the node that it is about."""
+        return self.fault_class.partition(".")[0]
+
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """Return what sorts the worst and most telling first."""
+        return (-int(self.severity), fault_classes.lookup(self.fault_class).order, self.where)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """What a look came to."""
+
+    troubles: tuple[Trouble, ...]
+    older_faults: int = 0
+
+    @property
+    def worst(self) -> Severity:
+        """Return how bad the worst is; INFO for nothing."""
+        return max((trouble.severity for trouble in self.troubles), default=Severity.INFO)
+
+
+def judge(seen: Look, *, sysfs: Path = Path("/sys"), now_ns: int | None = None) -> Scan:
+    """Return everything that a look shows to be wrong, the worst first."""
+    now_ns = time.time_ns() if now_ns is None else now_ns
+    gpus = list(rows(seen.tables[Table.GPU])) if Table.GPU in seen.tables else []
+    on_bus = pci_gpus(sysfs)
+    found = [*_of_gpus(gpus), *_missing(gpus, on_bus), *_of_ports(seen)]
+    for health in seen.health.values():
+        found += _of_source(health, on_bus)
+    recent = [event for event in seen.events if now_ns - event.wall_ns <= RECENT_S * 1e9]
+    at_pci = {device.pci_address: device for device, _ in gpus if device.pci_address}
+    by_id = {device.id: device for device, _ in gpus}
+    for event in recent:
+        found += _of_event(event, at_pci.get(event.device) or by_id.get(event.device))
+    merged = sorted(_merged(found), key=lambda trouble: trouble.order)
+    return Scan(troubles=tuple(merged), older_faults=len(seen.events) - len(recent))
+
+
+def pci_gpus(sysfs: Path) -> tuple[str, ...]:
+    """Return the addresses of NVIDIA GPUs that the PCI bus shows, whatever the driver knows of them."""
+    found = []
+    for device in sorted((sysfs / "bus/pci/devices").glob("*")):
+        try:
+            vendor = (device / "vendor").read_text().strip()
+            kind = (device / "class").read_text().strip()
+        except OSError:
+            continue
+        if vendor == "0x10de" and kind[:6] in ("0x0300", "0x0302"):
+            found.append(device.name)
+    return tuple(found)
+
+
+def _of_gpus(gpus: Sequence[tuple[Device, Mapping[str, float]]]) -> list[Trouble]:
+    whole = [(device, readings) for device, readings in gpus if not device.id.startswith("MIG-")]
+    states = [readings.get("gpu.state") for _, readings in whole]
+    if len(states) > 1 and all(state == GpuState.NOT_ANSWERING for state in states):
+        return [_driver_silent(_ALL_SILENT)]
+    return [
+        Trouble(
+            severity=rule.severity,
+            fault_class=rule.fault_class,
+            action=rule.action,
+            runbook=rule.runbook,
+            text=words,
+            device=device.id,
+            where=_where(device),
+        )
+        for device, readings in whole
+        for rule in RULES
+        if (words := rule.tells(readings))
+    ]
+
+
+def _driver_silent(text: str) -> Trouble:
+    return Trouble(
+        severity=Severity.CRITICAL,
+        fault_class="driver.not_answering",
+        action="reboot_node",
+        runbook="gpu-not-answering",
+        text=text,
+    )
+
+
+def _missing(gpus: Sequence[tuple[Device, Mapping[str, float]]], on_bus: Sequence[str]) -> list[Trouble]:
+    listed = {device.pci_address for device, _ in gpus}
+    return [
+        Trouble(
+            severity=Severity.CRITICAL,
+            fault_class="gpu.missing",
+            action="drain_and_reset",
+            runbook="gpu-missing",
+            text="it is on the PCI bus and NVML does not list it",
+            device=address,
+            where=address,
+        )
+        for address in on_bus
+        if listed and address not in listed
+    ]
+
+
+def _of_source(health: SourceHealth, on_bus: Sequence[str]) -> list[Trouble]:
+    if health.up is not False and health.up is not None:
+        return []
+    if health.name != "nvml":
+        return []
+    if health.up is None:
+        return [_driver_silent("the first reading of the GPUs has not come back")]
+    if health.unsupported:
+        return _no_driver(health.reason, on_bus)
+    if "version mismatch" in health.reason:
+        return [
+            Trouble(
+                severity=Severity.CRITICAL,
+                fault_class="driver.library_mismatch",
+                action="reboot_node",
+                runbook="driver-mismatch",
+                text=health.reason,
+            )
+        ]
+    return [_driver_silent(health.reason)]
+
+
+def _no_driver(reason: str, on_bus: Sequence[str]) -> list[Trouble]:
+    if not on_bus:
+        return []  # a node without GPUs
+    return [
+        Trouble(
+            severity=Severity.CRITICAL,
+            fault_class="driver.not_bound",
+            action="fix_config",
+            runbook="gpu-missing",
+            text=f"{len(on_bus)} NVIDIA GPUs on the PCI bus and no driver: {reason}",
+        )
+    ]
+
+
+def _of_ports(seen: Look) -> list[Trouble]:
+    ports = rows(seen.tables[Table.PORT]) if Table.PORT in seen.tables else ()
+    return [
+        Trouble(
+            severity=Severity.INFO,
+            fault_class="ib_link.down" if "port.symbol_errors_per_s" in readings else "ethernet.link_down",
+            action="check_link",
+            runbook="port-down",
+            text="the port is down; is a cable meant to be in it?",
+            device=device.id,
+            where=device.name,
+            source="ports",
+        )
+        for device, readings in ports
+        if readings.get("port.up") == 0
+    ]
+
+
+def _of_event(event: EventRecord, device: Device | None) -> list[Trouble]:
+    """Judge what the driver or the kernel said; what readings show too is left to them."""
+    told = _meaning(event)
+    if told is None:
+        return []
+    where = _where(device) if device else event.device
+    return [replace(told, device=device.id if device else event.device, where=where, source=event.source)]
+
+
+def _meaning(event: EventRecord) -> Trouble | None:
+    if event.kind == events.GPU_XID:
+        known = xid.lookup(event.code, event.text)
+        title, runbook = f"Xid {event.code}: {known.title}", known.runbook
+        return _catalogued(known.severity, known.fault_class, known.first_action, runbook, title)
+    if event.kind == events.NVSWITCH_SXID:
+        switch = sxid.lookup(event.code, event.fields.get("fatality", ""))
+        text = f"NVSwitch SXid {event.code}: {switch.title}"
+        return _catalogued(switch.severity, switch.fault_class, switch.first_action, "nvswitch", text)
+    if event.kind in _BY_READINGS and event.source == "nvml":
+        return None
+    if event.kind in (events.KERNEL_ERROR, events.KERNEL_OOM, events.GPU_LOST, events.NVLINK_DOWN):
+        return _kernel(event)
+    if event.kind == events.HOST_FAULT:
+        return _catalogued(event.severity, "host.condition", "more_evidence", "host-fault", event.text)
+    return None
+
+
+def _kernel(event: EventRecord) -> Trouble:
+    shapes = {pattern.id: pattern for pattern in kernel_log.patterns()}
+    shape = shapes.get(event.fields.get("pattern", ""))
+    title = f"{shape.title}: " if shape else ""
+    action = shape.first_action if shape and shape.first_action else "more_evidence"
+    fault_class = (
+        "gpu.off_bus" if event.kind == events.GPU_LOST else f"kernel.{shape.id if shape else 'error'}"
+    )
+    runbook = "gpu-off-the-bus" if event.kind == events.GPU_LOST else "host-fault"
+    return _catalogued(event.severity, fault_class, action, runbook, f"{title}{event.text}")
+
+
+def _catalogued(severity: int, fault_class: str, action: str, runbook: str, text: str) -> Trouble:
+    return Trouble(
+        severity=Severity(severity), fault_class=fault_class, action=action, runbook=runbook, text=text
+    )
+
+
+def _merged(troubles: Iterable[Trouble]) -> list[Trouble]:
+    """Make one of troubles of one class and device: the worst, with the words of all."""
+    groups: dict[tuple[str, str], list[Trouble]] = {}
+    for trouble in troubles:
+        groups.setdefault((trouble.device, trouble.fault_class), []).append(trouble)
+    merged = []
+    for group in groups.values():
+        worst = max(group, key=lambda trouble: trouble.severity)
+        words = "; ".join(dict.fromkeys(trouble.text for trouble in group))
+        merged.append(replace(worst, text=words))
+    return merged
+
+
+def _where(device: Device) -> str:
+    return f"{device.name} ({device.pci_address})" if device.pci_address else device.name
