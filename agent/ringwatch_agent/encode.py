@@ -14,6 +14,8 @@ from ringwatch_agent.sources.base import (
     CommunicatorRecord,
     Device,
     EventRecord,
+    GpuOwner,
+    Outsiders,
     RankRecord,
     Reading,
     TableReading,
@@ -60,6 +62,8 @@ class Encoder:
         self._ranks: tuple[RankRecord, ...] = ()
         self._communicators: tuple[CommunicatorRecord, ...] = ()
         self._addresses: tuple[str, ...] = ()
+        self._owners: tuple[GpuOwner, ...] = ()
+        self._outsiders = Outsiders(serial=-1, ranks=(), communicators=())
         self._at_pci: dict[str, str] = {}
         self._said: object = None
 
@@ -91,7 +95,18 @@ class Encoder:
         self._ranks = _last(self._ranks, (reading.ranks for reading in readings))
         self._communicators = _last(self._communicators, (reading.communicators for reading in readings))
         self._addresses = _last(self._addresses, (reading.addresses for reading in readings))
-        now = (dict(self._columns), self._ranks, self._communicators, self._addresses)
+        self._owners = _last(self._owners, (reading.owners for reading in readings))
+        found = (reading.outsiders for reading in readings if reading.outsiders is not None)
+        self._outsiders = max((self._outsiders, *found), key=lambda each: each.serial)
+        now = (
+            dict(self._columns),
+            self._ranks,
+            self._communicators,
+            self._addresses,
+            self._owners,
+            self._outsiders.ranks,
+            self._outsiders.communicators,
+        )
         if now == self._said:
             return None
         self._said = now
@@ -107,13 +122,21 @@ class Encoder:
             schema_id=self._schema_id,
             agent_version=me.agent_version,
             tables=[_schema(table, columns) for table, columns in self._columns.items()],
-            ranks=[_rank(record) for record in self._ranks],
-            communicators=[_communicator(record) for record in self._communicators],
+            ranks=[_rank(record) for record in (*self._ranks, *self._outside_ranks())],
+            communicators=[
+                _communicator(record) for record in (*self._communicators, *self._outsiders.communicators)
+            ],
             labels=me.labels,
             simulated=me.simulated,
             verbs=me.verbs,
             addresses=self._addresses,
+            owners=[_owner(owner) for owner in self._owners],
         )
+
+    def _outside_ranks(self) -> list[RankRecord]:
+        """Return the ranks that no hook names: of a rank that has one, the hook knows more."""
+        hooked = {(record.job, record.rank) for record in self._ranks}
+        return [record for record in self._outsiders.ranks if (record.job, record.rank) not in hooked]
 
 
 def merge_tables(parts: Sequence[TableReading]) -> TableReading:
@@ -185,6 +208,21 @@ def _rank(record: RankRecord) -> pb.RankInfo:
         gpu=record.gpu,
         user=record.user,
         backend=record.backend,
+    )
+
+
+def _owner(owner: GpuOwner) -> pb.GpuOwner:
+    return pb.GpuOwner(
+        gpu=owner.gpu,
+        pid=owner.pid,
+        job=owner.job,
+        user=owner.user,
+        rank=owner.rank,
+        world_size=owner.world_size,
+        program=owner.program,
+        pod=owner.pod,
+        container=owner.container,
+        how=owner.how,
     )
 
 

@@ -75,12 +75,41 @@ class CommunicatorRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GpuOwner:
+    """A process, or a pod, that a GPU of this node is given to; ``how`` says by what that is known."""
+
+    gpu: str
+    pid: int = 0
+    job: str = ""
+    user: str = ""
+    rank: int = -1
+    world_size: int = 0
+    program: str = ""
+    pod: str = ""
+    container: str = ""
+    how: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outsiders:
+    """Ranks and groups that are known without a hook: the complete lists, newer ones with a higher serial.
+
+    Their rows and indexes lie above those that the hook's source gives out. A rank that the hook names as
+    well is the hook's.
+    """
+
+    serial: int
+    ranks: tuple[RankRecord, ...]
+    communicators: tuple[CommunicatorRecord, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """What one read of one source gave. Everything is optional.
 
     ``ranks`` and ``communicators`` are None when the source knows nothing of jobs, else the complete
     current list. The byte strings are packed records of ``ringwatch_proto.layout``. ``addresses`` are
-    those of the node's ports. ``dropped`` counts what was lost, by kind.
+    those of the node's ports, ``owners`` those who use its GPUs. ``dropped`` counts what was lost, by kind.
     """
 
     tables: tuple[TableReading, ...] = ()
@@ -92,6 +121,8 @@ class Reading:
     rank_states: bytes = b""
     flows: bytes = b""
     addresses: tuple[str, ...] | None = None
+    owners: tuple[GpuOwner, ...] | None = None
+    outsiders: Outsiders | None = None
     dropped: dict[str, int] = field(default_factory=dict)
 
 

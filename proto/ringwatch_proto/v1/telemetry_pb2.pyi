@@ -67,7 +67,7 @@ class CollectorMessage(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., verb_request: _Optional[_Union[VerbRequest, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("wire_version", "node", "boot_id", "spool_id", "schema_id", "agent_version", "tables", "ranks", "communicators", "labels", "simulated", "verbs", "addresses")
+    __slots__ = ("wire_version", "node", "boot_id", "spool_id", "schema_id", "agent_version", "tables", "ranks", "communicators", "labels", "simulated", "verbs", "addresses", "owners")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -88,6 +88,7 @@ class Hello(_message.Message):
     SIMULATED_FIELD_NUMBER: _ClassVar[int]
     VERBS_FIELD_NUMBER: _ClassVar[int]
     ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+    OWNERS_FIELD_NUMBER: _ClassVar[int]
     wire_version: int
     node: str
     boot_id: str
@@ -101,7 +102,32 @@ class Hello(_message.Message):
     simulated: bool
     verbs: _containers.RepeatedScalarFieldContainer[str]
     addresses: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, wire_version: _Optional[int] = ..., node: _Optional[str] = ..., boot_id: _Optional[str] = ..., spool_id: _Optional[str] = ..., schema_id: _Optional[int] = ..., agent_version: _Optional[str] = ..., tables: _Optional[_Iterable[_Union[TableSchema, _Mapping]]] = ..., ranks: _Optional[_Iterable[_Union[RankInfo, _Mapping]]] = ..., communicators: _Optional[_Iterable[_Union[Communicator, _Mapping]]] = ..., labels: _Optional[_Mapping[str, str]] = ..., simulated: bool = ..., verbs: _Optional[_Iterable[str]] = ..., addresses: _Optional[_Iterable[str]] = ...) -> None: ...
+    owners: _containers.RepeatedCompositeFieldContainer[GpuOwner]
+    def __init__(self, wire_version: _Optional[int] = ..., node: _Optional[str] = ..., boot_id: _Optional[str] = ..., spool_id: _Optional[str] = ..., schema_id: _Optional[int] = ..., agent_version: _Optional[str] = ..., tables: _Optional[_Iterable[_Union[TableSchema, _Mapping]]] = ..., ranks: _Optional[_Iterable[_Union[RankInfo, _Mapping]]] = ..., communicators: _Optional[_Iterable[_Union[Communicator, _Mapping]]] = ..., labels: _Optional[_Mapping[str, str]] = ..., simulated: bool = ..., verbs: _Optional[_Iterable[str]] = ..., addresses: _Optional[_Iterable[str]] = ..., owners: _Optional[_Iterable[_Union[GpuOwner, _Mapping]]] = ...) -> None: ...
+
+class GpuOwner(_message.Message):
+    __slots__ = ("gpu", "pid", "job", "user", "rank", "world_size", "program", "pod", "container", "how")
+    GPU_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    WORLD_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PROGRAM_FIELD_NUMBER: _ClassVar[int]
+    POD_FIELD_NUMBER: _ClassVar[int]
+    CONTAINER_FIELD_NUMBER: _ClassVar[int]
+    HOW_FIELD_NUMBER: _ClassVar[int]
+    gpu: str
+    pid: int
+    job: str
+    user: str
+    rank: int
+    world_size: int
+    program: str
+    pod: str
+    container: str
+    how: str
+    def __init__(self, gpu: _Optional[str] = ..., pid: _Optional[int] = ..., job: _Optional[str] = ..., user: _Optional[str] = ..., rank: _Optional[int] = ..., world_size: _Optional[int] = ..., program: _Optional[str] = ..., pod: _Optional[str] = ..., container: _Optional[str] = ..., how: _Optional[str] = ...) -> None: ...
 
 class TableSchema(_message.Message):
     __slots__ = ("table", "devices", "signals")
