@@ -7,6 +7,7 @@ from typing import Final
 from ringwatch_collector.detectors.agent_silent import AgentSilent
 from ringwatch_collector.detectors.base import Detector
 from ringwatch_collector.detectors.gpu_faults import GpuFaults
+from ringwatch_collector.detectors.gpu_health import GpuHealth
 from ringwatch_collector.detectors.gpu_limits import GpuLimits
 from ringwatch_collector.detectors.hang import Hang
 from ringwatch_collector.detectors.host_faults import HostFaults, SourceDown
@@ -20,6 +21,7 @@ from ringwatch_collector.detectors.straggler_dataloader import DataLoaderStraggl
 
 ALL: Final[tuple[Detector, ...]] = (
     GpuFaults(),
+    GpuHealth(),
     RankDied(),
     Hang(),
     PortDown(),
