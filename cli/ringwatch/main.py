@@ -39,6 +39,21 @@ COMMANDS: Final[tuple[Command, ...]] = (
     _console("job", "one job: step time, late ranks, waits"),
     _console("nodes", "nodes"),
     _console("node", "one node: GPUs, sources, events"),
+    _console("gpu", "one GPU: readings, trends beside its peers, events"),
+    *(
+        Command(
+            name=name,
+            target="ringwatch_tui.recordings.cli:main",
+            help=help,
+            extra="console",
+            prefix=(name,),
+        )
+        for name, help in (
+            ("record", "what the collector recorded of the last minutes, as a file"),
+            ("replay", "the console over a recording"),
+            ("export", "the evidence of an incident as one archive"),
+        )
+    ),
     Command(
         name="runbook",
         target="ringwatch_runbooks.cli:main",

@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 
 from ringwatch_collector.store.retention import Kept
 from ringwatch_collector.access.config import AccessConfig
+from ringwatch_collector.recording.settings import RecordingConfig
 from ringwatch_proto.errors import ConfigError
 
 Section = TypeVar("Section")
@@ -45,6 +46,8 @@ class CollectorConfig:
     """PEM file of the CA that clients must have a certificate of (mutual TLS); empty asks for none."""
     access: AccessConfig = AccessConfig()  # noqa: RUF009  (frozen)
     """Who may talk to the collector: the section [access]."""
+    recording: RecordingConfig = RecordingConfig()
+    """Section [recording]: how much of the past is kept as pictures."""
     metrics_listen: str = ""
     """Loopback address of the Prometheus page; empty means no page."""
 

@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 
 from ringwatch_collector.access.callers import author_of
-from ringwatch_collector.answers import jobs, node_detail
+from ringwatch_collector.answers import details, node_detail
 from ringwatch_collector.answers.fleet import FleetAnswers
 from ringwatch_collector.audit import AuditLog
 from ringwatch_collector.clock import Clock
@@ -112,22 +112,18 @@ class QueryService(query_pb2_grpc.QueryServicer):  # type: ignore[misc]  # the g
 
     async def GetJob(self, request: query_pb2.GetJobRequest, context: Context) -> query_pb2.JobDetail:
         """Return one job in depth."""
-        kept = self._fleet.jobs.get(request.job)
-        if kept is None:
+        steps = min(request.steps or 60, 1000)
+        found = details.of_job(self._answers, self._fleet, request.job, steps)
+        if found is None:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no job {request.job[:60]!r}")
-        view = self._answers.view()
-        job = next(each for each in view.jobs if each.job == request.job)
-        return jobs.detail(job, kept, view, self._answers.standing(), min(request.steps or 60, 1000))
+        return found
 
     async def GetNode(self, request: query_pb2.GetNodeRequest, context: Context) -> query_pb2.NodeDetail:
         """Return one node in depth."""
-        node = self._fleet.nodes.get(request.node)
-        if node is None:
+        found = details.of_node(self._answers, self._fleet, request.node, request.seconds or 60.0)
+        if found is None:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no node {request.node[:60]!r}")
-        view = self._answers.view()
-        summary = self._answers.nodes(view).summary(node)
-        incidents = [incident.id for incident in self._answers.standing().of_node(node.name)]
-        return node_detail.detail(node, summary, view, request.seconds or 60.0, incidents)
+        return found
 
     async def ListEvents(self, request: query_pb2.ListEventsRequest, context: Context) -> query_pb2.EventList:
         """Return stored events, the newest ``limit``, oldest first."""

@@ -192,6 +192,11 @@ class RunsService(runs_pb2_grpc.RunsServicer):  # type: ignore[misc]  # the gene
         ]
         return runs_pb2.RunList(runs=[self._message(record) for record in found[:_MOST_RUNS]])
 
+    def recent(self) -> list[runs_pb2.Run]:
+        """Return the runs that go on, and those that ended in the last hour."""
+        now_s = self._clock.now_s()
+        return [self._message(each) for each in self._engine.all() if is_shown(each, now_s)]
+
     async def Answer(self, request: runs_pb2.AnswerRequest, context: Context) -> runs_pb2.Run:
         """Take what a person says to the open step of a run."""
         author, text = clean(request.author, 64).strip(), clean(request.text, 2000)
@@ -223,12 +228,17 @@ def _book_of(engine: RunEngine, record: RunRecord) -> Runbook | None:
     return book if book is not None and book.digest == record.digest else None
 
 
+def is_shown(record: RunRecord, now_s: float) -> bool:
+    """Say whether a run goes on, or ended in the last hour."""
+    return record.live or now_s - (record.ended_s or 0.0) <= _SHOWN_S
+
+
 def summaries(engine: RunEngine, now_s: float) -> list[query_pb2.RunSummary]:
     """Return the runs that go on, and those that ended in the last hour."""
     return [
         run_messages.brief(record, _book_of(engine, record))
         for record in engine.all()
-        if record.live or now_s - (record.ended_s or 0.0) <= _SHOWN_S
+        if is_shown(record, now_s)
     ]
 
 

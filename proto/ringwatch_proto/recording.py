@@ -1,10 +1,11 @@
-"""The file that pictures of a fleet are kept in: append-only, compressed, and readable up to where it is torn."""
+"""The file that pictures of a fleet are kept in: append-only, compressed, readable up to where it is torn."""
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -32,11 +33,15 @@ class FrameWriter:
 
     def write(self, wall_ns: int, frame: bytes) -> int:
         """Append a serialised frame and flush; return the bytes that it took."""
-        body = zlib.compress(frame, _LEVEL)
-        written = self._stream.write(_HEAD.pack(len(body), zlib.crc32(body), wall_ns) + body)
+        return self.append(Kept(wall_ns=wall_ns, body=zlib.compress(frame, _LEVEL)))
+
+    def append(self, kept: Kept) -> int:
+        """Append a frame as it lies in another file and flush; return the bytes that it took."""
+        head = _HEAD.pack(len(kept.body), zlib.crc32(kept.body), kept.wall_ns)
+        taken = self._stream.write(head + kept.body)
         self._stream.flush()
-        self.bytes_written += written
-        return written
+        self.bytes_written += taken
+        return taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +68,34 @@ class Kept:
             return Frame.FromString(self.serialised())
         except DecodeError as error:
             raise RecordingError(f"the frame of {self.wall_ns} ns cannot be read: {error}") from error
+
+
+def kept(frame: Frame) -> Kept:
+    """Return a frame as it lies in a file."""
+    return Kept(wall_ns=frame.wall_ns, body=zlib.compress(frame.SerializeToString(), _LEVEL))
+
+
+def written(path: Path, frames: Iterable[Kept]) -> int:
+    """Write a recording of these frames and return its bytes; raise RecordingError when the disk refuses."""
+    try:
+        with path.open("wb") as stream:
+            return _write_all(stream, frames)
+    except OSError as error:
+        raise RecordingError(f"{path}: {error.strerror}") from error
+
+
+def as_bytes(frames: Iterable[Kept]) -> bytes:
+    """Return a recording of these frames as the bytes of its file."""
+    stream = io.BytesIO()
+    _write_all(stream, frames)
+    return stream.getvalue()
+
+
+def _write_all(stream: IO[bytes], frames: Iterable[Kept]) -> int:
+    writer = FrameWriter(stream)
+    for each in frames:
+        writer.append(each)
+    return writer.bytes_written
 
 
 def kept_in(path: Path) -> Iterator[Kept]:

@@ -6,7 +6,7 @@ from tests.tui import world
 
 from ringwatch_tui import themes
 from ringwatch_tui.app import Ringwatch
-from ringwatch_tui.client.fake import FakeClient
+from ringwatch_tui.client.base import Client
 from ringwatch_tui.session import Clocks
 
 
@@ -26,7 +26,7 @@ class FrozenClock:
 
 
 def console(
-    client: FakeClient | None = None,
+    client: Client | None = None,
     clock: FrozenClock | None = None,
     *,
     role: str = "operator",

@@ -11,10 +11,11 @@ from textual.pilot import Pilot
 
 from ringwatch_proto.records import IncidentState
 from ringwatch_tui import themes
-from ringwatch_tui.app import Ringwatch, theme_for
+from ringwatch_tui.app import Ringwatch
 from ringwatch_tui.client.fake import FakeClient
 from ringwatch_tui.screens.base import RingScreen
 from ringwatch_tui.screens.run import RunWalk
+from ringwatch_tui.start import theme_for
 from ringwatch_tui.widgets.bars import Bar
 from ringwatch_tui.widgets.heatmap import HeatMap
 from ringwatch_tui.widgets.vtable import VTable

@@ -30,6 +30,8 @@ class Action:
     weight: int = 50
     # Bound by the widget that has the focus; listed here for the key bar and the help.
     by_widget: bool = False
+    # Of use while a picture of the past is shown: only then in the key bar.
+    in_past: bool = False
 
     @property
     def changes(self) -> bool:
@@ -45,6 +47,8 @@ class Action:
             "colon": ":",
             "semicolon": ";",
             "slash": "/",
+            "comma": ",",
+            "full_stop": ".",
             "left_square_bracket": "[",
             "right_square_bracket": "]",
         }.get(self.key, self.key)
@@ -173,6 +177,15 @@ ACTIONS: Final[tuple[Action, ...]] = (
         weight=25,
     ),
     Action(
+        id="export",
+        key="E",
+        title="export",
+        help="write the evidence of the incident to an archive in the folder the console was started in",
+        where=_INCIDENT,
+        weight=27,
+    ),
+    Action(id="gpu", key="u", title="GPU", help="open one GPU of the node", where=("node",), weight=25),
+    Action(
         id="incident",
         key="i",
         title="incident",
@@ -251,6 +264,38 @@ ACTIONS: Final[tuple[Action, ...]] = (
         weight=71,
     ),
     Action(
+        id="history",
+        key="H",
+        title="history",
+        help="go back in time: pictures that the collector kept, from the start of an incident",
+        weight=58,
+    ),
+    Action(
+        id="earlier",
+        key="comma",
+        title="earlier",
+        help="in the past: one picture back",
+        weight=1,
+        in_past=True,
+    ),
+    Action(
+        id="later",
+        key="full_stop",
+        title="later",
+        help="in the past: one picture on",
+        weight=2,
+        in_past=True,
+    ),
+    Action(
+        id="play",
+        key="space",
+        title="play",
+        help="in the past: play, faster, stop",
+        weight=3,
+        in_past=True,
+    ),
+    Action(id="now", key="L", title="live", help="in the past: back to now", weight=4, in_past=True),
+    Action(
         id="palette",
         key="semicolon",
         title="palette",
@@ -268,8 +313,9 @@ BY_ID: Final[dict[str, Action]] = {action.id: action for action in ACTIONS}
 
 
 def actions_on(screen: str) -> tuple[Action, ...]:
-    """Return what can be done on a screen, the most used first."""
-    return tuple(sorted((each for each in ACTIONS if each.shown_on(screen)), key=lambda each: each.weight))
+    """Return what can be done on a screen, the most used first, what is for the past last."""
+    shown = (each for each in ACTIONS if each.shown_on(screen))
+    return tuple(sorted(shown, key=lambda each: (each.in_past, each.weight)))
 
 
 def allowed(action: Action, role: str) -> bool:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual import work
@@ -12,12 +11,13 @@ from textual.app import App
 from textual.binding import Binding
 from textual.screen import Screen
 
-from ringwatch_tui import actions, operations, themes
+from ringwatch_tui import actions, errands, operations, themes
 from ringwatch_tui.client.base import Client
-from ringwatch_tui.client.live import LiveClient
-from ringwatch_tui.commands import ActionProvider, ObjectProvider, best
+from ringwatch_tui.client.replay import ReplayClient
+from ringwatch_tui.commands import ActionProvider, ObjectProvider
 from ringwatch_tui.screens.base import Arrived, Open, RingScreen, Target, Wish
 from ringwatch_tui.screens.dialogs import SETTLE_S, Choice, Prompt
+from ringwatch_tui.screens.gpu import GpuDetail
 from ringwatch_tui.screens.help import Help
 from ringwatch_tui.screens.incident import IncidentDetail
 from ringwatch_tui.screens.incidents import Incidents
@@ -30,9 +30,9 @@ from ringwatch_tui.screens.run import RunWalk
 from ringwatch_tui.session import Clocks, Session
 from ringwatch_tui.state import events
 from ringwatch_tui.state.reducer import ConsoleState, held_back
-from ringwatch_tui.terminal import end_with_terminal
+from ringwatch_tui.timetravel import TimeTravel
 from ringwatch_tui.views.header import Operator
-from ringwatch_tui.views.lines import DIM, Build, Line, Span, line
+from ringwatch_tui.views.lines import Build
 from ringwatch_tui.widgets.paint import ASCII_CLASS
 
 _DRAW_S = 0.5
@@ -41,6 +41,7 @@ _DETAILS: dict[str, Callable[[str], RingScreen]] = {
     "incident": IncidentDetail,
     "job": JobDetail,
     "node": NodeDetail,
+    "gpu": GpuDetail,
     "run": RunWalk,
 }
 
@@ -81,6 +82,9 @@ class Ringwatch(App[None]):
         self._quit_asked_s = float("-inf")
         self._held: ConsoleState | None = None
         self.session = Session(client, self._clocks, self._changed)
+        self._travel = TimeTravel(self._clocks, lambda _state: None)
+        # A recording that the console was started with has no now to go back to.
+        self._recorded = client if isinstance(client, ReplayClient) else None
         for each in themes.themes():
             self.register_theme(each)
         self.theme = theme
@@ -94,7 +98,18 @@ class Ringwatch(App[None]):
 
     async def on_unmount(self) -> None:
         """Close the connection."""
+        self._travel.leave()
         await self.session.client.close()
+
+    @property
+    def watched(self) -> Session:
+        """Return the session that is shown: the live one, or that of the past."""
+        return self._travel.session or self.session
+
+    @property
+    def replay(self) -> ReplayClient | None:
+        """Return the recording that is looked at."""
+        return self._travel.client or self._recorded
 
     def _changed(self, state: ConsoleState) -> None:
         if not state.paused:
@@ -107,13 +122,15 @@ class Ringwatch(App[None]):
         top = self.top
         if top is None:
             return
-        self.session.want(top.want)
+        self.watched.want(top.want)
         operator = Operator(user=self._user, role=self._role, wall_s=self._clocks.wall())
         crumbs = tuple(screen.crumb for screen in self.screen_stack if isinstance(screen, RingScreen))
         top.show(self.shown_state(), self._clocks.monotonic(), operator, crumbs)
 
     def shown_state(self) -> ConsoleState:
         """Return the state that is drawn: held while paused, but for what is said and asked for since."""
+        if self._travel.session is not None:
+            return self._travel.session.state
         now, held = self.session.state, self._held
         return now if held is None else held_back(held, now)
 
@@ -151,15 +168,19 @@ class Ringwatch(App[None]):
         if top is None:
             return
         if not actions.allowed(action, self._role):
-            self.session.say(
+            self.watched.say(
                 f"{action.title} needs the role {action.role}; this console is {self._role}", "warn"
             )
+        elif action.changes and self.replay is not None:
+            self.watched.say(f"{action.title}: this is the past; L goes back to now", "warn")
         elif action.changes and self.session.state.frozen:
             self.session.say(f"{action.title}: not while disconnected", "warn")
         elif action.changes and self._clocks.monotonic() - top.moved_s < SETTLE_S:
             self.session.say(f"the list has just moved: press {action.shown_key} again", "warn")
         elif name in operations.INCIDENT_OPERATIONS or name in operations.RUN_OPERATIONS:
             self._operate(name, top.target())
+        elif name in errands.ERRANDS:
+            self._run_errand(name, top.target())
         elif not top.local(name):
             self._navigate(name, top)
         self.draw()
@@ -171,6 +192,8 @@ class Ringwatch(App[None]):
             case "back":
                 if len(self.screen_stack) > 1:
                     self.pop_screen()
+            case "earlier" | "later" | "play" | "now":
+                self._in_time(name)
             case "pause":
                 self.session.dispatch(events.PauseToggled())
             case "theme":
@@ -180,12 +203,23 @@ class Ringwatch(App[None]):
                 self.action_command_palette()
             case "help":
                 self._help(top.SCREEN)
-            case "goto":
-                self._go_to()
             case "open":
                 top.action_open_selected()
             case "quit":
                 self.action_do_quit()
+
+    def _in_time(self, name: str) -> None:
+        """Move in the past, or come back from it."""
+        replay = self.replay
+        if name == "now" and self._travel.client is not None:
+            self._travel.leave()
+        elif replay is None:
+            self.session.say("this is now; H goes back in time")
+        elif name == "play":
+            replay.play()
+        elif name in ("earlier", "later"):
+            replay.step(-1 if name == "earlier" else 1)
+            self.watched.look_again()
 
     def action_do_quit(self) -> None:
         """Leave at the second press."""
@@ -204,16 +238,22 @@ class Ringwatch(App[None]):
             self.wish(chosen)
 
     @work
-    async def _go_to(self) -> None:
-        def told(_cells: int) -> list[Line]:
-            return [line(Span("an incident, a job, a node or a run, by any part of its name", DIM))]
-
-        words = await self.text("Go to", told, placeholder="I-3   llm-70b   n011")
-        found = best(self.session.state, words, 1) if words else []
-        if found:
-            self.open_object(found[0].kind, found[0].id)
-        elif words:
-            self.session.say(f"nothing is called {words}", "warn")
+    async def _run_errand(self, name: str, target: Target | None) -> None:
+        if name == "history" and self._recorded is not None:
+            self.watched.say("this is a recording: , and . step through it")
+            return
+        await errands.ERRANDS[name](
+            errands.Errand(
+                live=self.session,
+                watched=self.watched,
+                travel=self._travel,
+                ask=self,
+                clocks=self._clocks,
+                open=self.open_object,
+                target=target,
+            )
+        )
+        self.draw()
 
     @work
     async def _operate(self, name: str, target: Target | None) -> None:
@@ -263,31 +303,4 @@ class Ringwatch(App[None]):
 
     def palette_state(self) -> ConsoleState:
         """Return the state whose objects the palette finds."""
-        return self.session.state
-
-
-def theme_for(environment: Mapping[str, str], wanted: str = "") -> str:
-    """Return the theme: the one asked for, mono under NO_COLOR or on a dumb terminal, else dark."""
-    if wanted:
-        return next((name for name in themes.NAMES if name.endswith(f"-{wanted}")), themes.DEFAULT)
-    plain = bool(environment.get("NO_COLOR")) or environment.get("TERM") == "dumb"
-    return themes.MONO if plain else themes.DEFAULT
-
-
-def run_console(
-    address: str, role: str = actions.VIEWER, user: str = "", *, theme: str = "", ascii_only: bool = False
-) -> int:
-    """Run the console over the collector at an address until the operator leaves; return 0."""
-    chosen = theme_for(os.environ, theme)
-    # Textual would answer NO_COLOR with greys; the mono theme uses no colour at all.
-    os.environ.pop("NO_COLOR", None)
-    app = Ringwatch(
-        LiveClient(address),
-        role=role,
-        user=user or os.environ.get("USER") or "operator",
-        theme=chosen,
-        ascii_only=ascii_only,
-    )
-    end_with_terminal()
-    app.run()
-    return app.return_code or 0
+        return self.watched.state

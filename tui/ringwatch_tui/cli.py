@@ -19,6 +19,7 @@ from ringwatch_tui.client.live import LiveClient
 from ringwatch_tui.state.model import Fleet
 from ringwatch_tui.state.reducer import is_open
 from ringwatch_tui.twins import machine, plain
+from ringwatch_tui.views.gpu import found_in
 from ringwatch_tui.views.lines import Line
 
 OK: Final = 0
@@ -30,8 +31,8 @@ _EXIT_CODES: Final = """\
 exit codes:
   0  done, nothing is wrong
   1  something is wrong: an open CRIT incident (status, incidents), a job that is stalled, degraded
-     or silent (jobs, job), a node that is not ok (nodes, node), an incident that is open (incident),
-     or no object of that name
+     or silent (jobs, job), a node or GPU that is not ok (nodes, node, gpu), an incident that is
+     open (incident), or no object of that name
   2  usage error
   3  the collector cannot be reached"""
 
@@ -109,6 +110,22 @@ async def _node(client: Client, arguments: argparse.Namespace) -> Answer:
     )
 
 
+async def _gpu(client: Client, arguments: argparse.Namespace) -> Answer:
+    node, _, name = str(arguments.id).rpartition("/")
+    if not node:
+        raise RequestRefused("say which GPU as NODE/GPU, for example n011/gpu3 or n011/3")
+    detail = await client.node(node, 300.0)
+    found = found_in(detail, name)
+    if found is None:
+        raise RequestRefused(f"{node} has no GPU {name!r}")
+    readings = [each for each in detail.readings if each.device == found.id]
+    return Answer(
+        text=lambda cells: plain.gpu(detail, found, cells),
+        objects=[machine.gpu(detail.summary, found, readings)],
+        wrong=found.state != "ok",
+    )
+
+
 _JOB_WRONG: Final = ("stalled", "degraded", "silent")
 
 
@@ -153,6 +170,13 @@ TWINS: Final[tuple[Twin, ...]] = (
         example="ringwatch node n011",
         ask=_node,
         takes="name",
+    ),
+    Twin(
+        name="gpu",
+        help="One GPU: every reading with its age, trends beside its peers, events.",
+        example="ringwatch gpu n011/gpu3",
+        ask=_gpu,
+        takes="node/gpu",
     ),
 )
 _BY_NAME: Final = {twin.name: twin for twin in TWINS}
@@ -227,7 +251,7 @@ def _console(arguments: argparse.Namespace) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         text = ["--collector", arguments.collector, *(["--ascii"] if arguments.ascii else [])]
         return _text(_BY_NAME["status"], _twin_parser(_BY_NAME["status"]).parse_args(text))
-    from ringwatch_tui.app import run_console
+    from ringwatch_tui.start import run_console
 
     return run_console(
         arguments.collector, arguments.role, arguments.user, theme=arguments.theme, ascii_only=arguments.ascii

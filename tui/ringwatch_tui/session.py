@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ringwatch_proto.errors import UnreachableError
+from ringwatch_proto.recording import Kept
 from ringwatch_proto.records import Incident
 from ringwatch_tui.client.base import Client, RequestRefused
 from ringwatch_tui.state import events
@@ -175,6 +176,21 @@ class Session:
     def _failed(self, what: str, error: UnreachableError | RequestRefused) -> None:
         unknown = "; whether it happened is not known" if isinstance(error, UnreachableError) else ""
         self.say(f"{what}: {error}{unknown}", "fault")
+
+    async def past(self, since_s: float, until_s: float) -> tuple[Kept, ...]:
+        """Return the pictures of a window; none and a notice when there are none."""
+        try:
+            found = tuple(await self._client.recording(since_s, until_s))
+        except (UnreachableError, RequestRefused) as error:
+            self.say(f"history: {error}", "warn")
+            return ()
+        if not found:
+            self.say("history: no picture was kept of that time", "warn")
+        return found
+
+    def look_again(self) -> None:
+        """Ask for the wanted detail now: what it is about has moved."""
+        self._wake.set()
 
     async def start_run(self, incident: str, runbook: str, author: str) -> Run | None:
         """Start a runbook; None and a notice when that did not work."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from ringwatch_proto.errors import RingwatchError
+from ringwatch_proto.recording import Kept
 from ringwatch_proto.records import Incident
 from ringwatch_tui.state.model import Fleet, JobDetail, NodeDetail, Run, Runbook
 
@@ -71,6 +72,10 @@ class Client(Protocol):
 
     async def answer(self, run: str, step: str, action: str, text: str, author: str) -> Run:
         """Answer the step that a run waits at."""
+        ...
+
+    async def recording(self, since_s: float, until_s: float) -> Sequence[Kept]:
+        """Return the pictures of a window, oldest first; the newest are left out of one that is too long."""
         ...
 
     async def close(self) -> None:

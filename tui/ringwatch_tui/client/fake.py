@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 from ringwatch_proto.errors import UnreachableError
+from ringwatch_proto.recording import Kept
 from ringwatch_proto.records import Incident, IncidentState, Note
 from ringwatch_tui.client.base import RequestRefused
 from ringwatch_tui.state.model import Fleet, JobDetail, NodeDetail, Run, Runbook, RunBrief, RunStep
@@ -32,6 +33,7 @@ class FakeClient:
         self.books: tuple[Runbook, ...] = ()
         self.walks: dict[str, Run] = {}
         self.asked: list[Asked] = []
+        self.tape: tuple[Kept, ...] = ()
         self.closed = False
         self._up = True
         self._changed = asyncio.Event()
@@ -184,6 +186,11 @@ class FakeClient:
         new = _moved(old, action, text, author, self.world.wall_s)
         self.walk(new)
         return new
+
+    async def recording(self, since_s: float, until_s: float) -> tuple[Kept, ...]:
+        """Return the pictures that were put in ``tape``."""
+        self._answering()
+        return tuple(kept for kept in self.tape if since_s <= kept.wall_ns / 1e9 <= until_s)
 
     async def close(self) -> None:
         """Remember that it was closed."""

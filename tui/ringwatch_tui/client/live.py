@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from typing import Final, TypeVar
 
@@ -9,8 +10,16 @@ import grpc
 
 from ringwatch_proto.codec import incident_from_message
 from ringwatch_proto.errors import UnreachableError
+from ringwatch_proto.recording import Kept, kept
 from ringwatch_proto.records import Incident
-from ringwatch_proto.v1 import query_pb2, query_pb2_grpc, runs_pb2, runs_pb2_grpc
+from ringwatch_proto.v1 import (
+    query_pb2,
+    query_pb2_grpc,
+    recording_pb2,
+    recording_pb2_grpc,
+    runs_pb2,
+    runs_pb2_grpc,
+)
 from ringwatch_tui.client import decode
 from ringwatch_tui.client.base import RequestRefused
 from ringwatch_tui.state.model import Fleet, JobDetail, NodeDetail, Run, Runbook
@@ -22,6 +31,8 @@ _TIMEOUT_S: Final = 5.0
 _CHANGE_TIMEOUT_S: Final = 15.0
 _GONE: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 # A snapshot of 100,000 GPUs is about 12 MB; the default limit is 4.
+_MOST_RECORDED_BYTES: Final = 256 << 20
+_NS: Final = 1_000_000_000
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
     ("grpc.keepalive_time_ms", 10_000),
@@ -141,6 +152,23 @@ class LiveClient:
         """Answer the step that a run waits at."""
         request = runs_pb2.AnswerRequest(run=run, step=step, action=action, text=text, author=author)
         return decode.run(await self._ask(self._runs().Answer(request, timeout=_CHANGE_TIMEOUT_S)))
+
+    async def recording(self, since_s: float, until_s: float) -> tuple[Kept, ...]:
+        """Return the pictures of a window, compressed again: hours of them have to fit."""
+        request = recording_pb2.FramesRequest(since_ns=round(since_s * _NS), until_ns=round(until_s * _NS))
+        call = recording_pb2_grpc.RecordingStub(self._open()).Frames(request)
+        found: list[Kept] = []
+        held = 0
+        try:
+            async for frame in call:
+                found.append(await asyncio.to_thread(kept, frame))
+                held += len(found[-1].body)
+                if held > _MOST_RECORDED_BYTES:
+                    call.cancel()
+                    break
+        except grpc.aio.AioRpcError as error:
+            raise self._translated(error) from error
+        return tuple(found)
 
     async def close(self) -> None:
         """Close the channel; safe to call twice and before the first question."""

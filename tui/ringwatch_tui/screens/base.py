@@ -204,11 +204,11 @@ class RingScreen(Screen[None]):
             Hint(
                 action=each,
                 refused=not actions.allowed(each, operator.role)
-                or (each.changes and state.frozen)
+                or (each.changes and (state.frozen or state.replaying))
                 or not self.fits(each.id),
             )
-            for each in actions.actions_on(self.SCREEN)
-            if each.weight < 55
+            for each in sorted(actions.actions_on(self.SCREEN), key=lambda each: not each.in_past)
+            if each.weight < 55 and (state.replaying or not each.in_past)
         ]
 
     def action_do(self, action: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from ringwatch_tui.screens.base import Open, keys_of
+from ringwatch_tui.screens.base import Open, Target, keys_of
 from ringwatch_tui.screens.detail import Detail
 from ringwatch_tui.state.reducer import ConsoleState
 from ringwatch_tui.views.lines import Line, Section
@@ -29,6 +29,10 @@ class NodeDetail(Detail):
             return None
         self._incidents = detail.incidents
         return headline(detail.summary), sections(detail)
+
+    def target(self) -> Target | None:
+        """Return the node."""
+        return Target(kind="node", id=self.object_id)
 
     def local(self, action: str) -> bool:
         """Open the node's incident."""

@@ -93,6 +93,16 @@ class RunBrief:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayMark:
+    """Where in a recording a picture stands; ``speed`` 0 stands still."""
+
+    at_s: float
+    first_s: float
+    last_s: float
+    speed: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
     """The whole fleet at one instant of the collector's clock."""
 
@@ -105,6 +115,8 @@ class Fleet:
     runs: tuple[RunBrief, ...] = ()
     # What could not be read in the answer; said aloud, never dropped in silence.
     unread: tuple[str, ...] = ()
+    # Set for a picture of the past.
+    replay: ReplayMark | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,6 +67,11 @@ class ConsoleState:
         return self.connection.kind == DISCONNECTED
 
     @property
+    def replaying(self) -> bool:
+        """Say whether the picture is of the past because the operator went there."""
+        return self.fleet is not None and self.fleet.replay is not None
+
+    @property
     def simulated(self) -> bool:
         """Say whether any node's readings come from a simulator."""
         return self.fleet is not None and any(node.simulated for node in self.fleet.nodes)
@@ -75,6 +80,8 @@ class ConsoleState:
         """Return how old the picture is; it stands still while disconnected, as the picture does."""
         if self.fleet is None:
             return float("nan")
+        if self.fleet.replay is not None:
+            return 0.0
         end_s = self.connection.since_s if self.frozen else monotonic_s
         return max(0.0, end_s - self.received_monotonic_s)
 

@@ -10,12 +10,23 @@ from enum import Enum
 
 from ringwatch_proto.records import Incident, Severity
 from ringwatch_tui.state.format import iso
-from ringwatch_tui.state.model import Fleet, JobDetail, NodeDetail
+from ringwatch_tui.state.model import Fleet, Gpu, JobDetail, Node, NodeDetail, Reading, Run
 from ringwatch_tui.state.reducer import is_open
 
 # Fields that hold an instant rather than a span; they become ISO times under the name without the unit.
 _INSTANTS = frozenset(
-    {"at_s", "wall_s", "onset_s", "opened_s", "updated_s", "closed_s", "silenced_until_s", "change_point_s"}
+    {
+        "at_s",
+        "wall_s",
+        "onset_s",
+        "opened_s",
+        "updated_s",
+        "closed_s",
+        "silenced_until_s",
+        "change_point_s",
+        "started_s",
+        "ended_s",
+    }
 )
 
 
@@ -100,6 +111,17 @@ def jobs(fleet: Fleet) -> list[dict[str, object]]:
 def job(detail: JobDetail) -> dict[str, object]:
     """Return one job."""
     return _object("job", detail)
+
+
+def run(found: Run) -> dict[str, object]:
+    """Return one run of a runbook."""
+    return _object("run", found)
+
+
+def gpu(node: Node, found: Gpu, readings: Iterable[Reading]) -> dict[str, object]:
+    """Return one GPU with every reading of it."""
+    rows = {each.signal: {"value": each.value, "unit": each.unit, "age_s": each.age_s} for each in readings}
+    return {**_object("gpu", found), "node": node.name, "readings": plain_value(rows)}
 
 
 def nodes(fleet: Fleet) -> list[dict[str, object]]:

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from ringwatch_proto.records import Incident
 from ringwatch_tui.state.format import iso
-from ringwatch_tui.state.model import Fleet, JobDetail, NodeDetail, Runbook
+from ringwatch_tui.state.model import Fleet, Gpu, JobDetail, NodeDetail, Runbook
 from ringwatch_tui.state.reducer import ConsoleState, is_open
 from ringwatch_tui.state.text import clean
 from ringwatch_tui.views import fleet as fleet_view
+from ringwatch_tui.views import gpu as gpu_view
 from ringwatch_tui.views import incident as incident_view
 from ringwatch_tui.views import job as job_view
 from ringwatch_tui.views import node as node_view
@@ -115,6 +116,15 @@ def job(detail: JobDetail, fleet: Fleet, cells: int) -> list[Line]:
 def nodes(fleet: Fleet, cells: int) -> list[Line]:
     """Return the list of nodes."""
     return table_lines(node_view.node_table(fleet.nodes, empty=fleet_view.first_steps), cells)
+
+
+def gpu(detail: NodeDetail, found: Gpu, cells: int) -> list[Line]:
+    """Return one GPU."""
+    return [
+        gpu_view.headline(detail, found),
+        BLANK,
+        *document(gpu_view.sections(detail, found))(cells),
+    ]
 
 
 def node(detail: NodeDetail, cells: int) -> list[Line]:

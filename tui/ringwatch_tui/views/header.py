@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from ringwatch_proto.records import Severity
 from ringwatch_tui.state.format import age, mmss
+from ringwatch_tui.state.model import ReplayMark
 from ringwatch_tui.state.reducer import CONNECTING, ConsoleState
 from ringwatch_tui.views.fleet import waiting_runs
 from ringwatch_tui.views.lines import DIM, DRILL, FAULT, INFO, STRONG, WARN, Line, Span
@@ -30,6 +31,8 @@ def mode_spans(state: ConsoleState, monotonic_s: float) -> Line:
     """Return the mode word: LIVE, SIMULATED, PAUSED, CONNECTING or DISCONNECTED with its age."""
     if state.connection.kind == CONNECTING:
         return (Span("CONNECTING", WARN),)
+    if state.fleet is not None and state.fleet.replay is not None:
+        return _replay_spans(state.fleet.replay)
     if state.frozen:
         gone = mmss(monotonic_s - state.connection.since_s)
         retry_s = max(0.0, state.connection.retry_at_s - monotonic_s)
@@ -39,6 +42,15 @@ def mode_spans(state: ConsoleState, monotonic_s: float) -> Line:
     behind = state.behind_s(monotonic_s)
     old = Span(f" {age(behind)}", WARN) if behind > _SHOW_AGE_S else Span("")
     return (Span("SIMULATED", DRILL) if state.simulated else Span("LIVE", STRONG), old)
+
+
+def _replay_spans(mark: ReplayMark) -> Line:
+    """Return the instant that is shown, how fast it plays, and how far into the recording it is."""
+    moment = datetime.fromtimestamp(mark.at_s, UTC)
+    span_s = mark.last_s - mark.first_s
+    share = 1.0 if span_s <= 0 else (mark.at_s - mark.first_s) / span_s
+    pace = f" x{mark.speed:.0f}" if mark.speed else ""
+    return (Span(f"REPLAY {moment:%d %b %H:%M:%S}Z{pace}", DRILL), Span(f" {share:.0%}", DIM))
 
 
 def header_right(state: ConsoleState, monotonic_s: float, operator: Operator) -> Line:

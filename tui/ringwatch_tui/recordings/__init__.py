@@ -1,0 +1,1 @@
+"""What leaves a console as files: recordings of a window, and the evidence of an incident."""

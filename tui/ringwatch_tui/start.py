@@ -1,0 +1,50 @@
+"""Runs the console in this terminal: over a collector, or over a recording."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from ringwatch_proto.recording import Kept
+from ringwatch_tui import actions, themes
+from ringwatch_tui.app import Ringwatch
+from ringwatch_tui.client.base import Client
+from ringwatch_tui.client.live import LiveClient
+from ringwatch_tui.client.replay import ReplayClient
+from ringwatch_tui.terminal import end_with_terminal
+
+
+def theme_for(environment: Mapping[str, str], wanted: str = "") -> str:
+    """Return the theme: the one asked for, mono under NO_COLOR or on a dumb terminal, else dark."""
+    if wanted:
+        return next((name for name in themes.NAMES if name.endswith(f"-{wanted}")), themes.DEFAULT)
+    plain = bool(environment.get("NO_COLOR")) or environment.get("TERM") == "dumb"
+    return themes.MONO if plain else themes.DEFAULT
+
+
+def run_replay(frames: Sequence[Kept], name: str, *, theme: str = "", ascii_only: bool = False) -> int:
+    """Run the console over a recording until the operator leaves; return 0."""
+    return _run(ReplayClient(frames, name), role=actions.VIEWER, user="", theme=theme, ascii_only=ascii_only)
+
+
+def run_console(
+    address: str, role: str = actions.VIEWER, user: str = "", *, theme: str = "", ascii_only: bool = False
+) -> int:
+    """Run the console over the collector at an address until the operator leaves; return 0."""
+    return _run(LiveClient(address), role=role, user=user, theme=theme, ascii_only=ascii_only)
+
+
+def _run(client: Client, *, role: str, user: str, theme: str, ascii_only: bool) -> int:
+    chosen = theme_for(os.environ, theme)
+    # Textual would answer NO_COLOR with greys; the mono theme uses no colour at all.
+    os.environ.pop("NO_COLOR", None)
+    app = Ringwatch(
+        client,
+        role=role,
+        user=user or os.environ.get("USER") or "operator",
+        theme=chosen,
+        ascii_only=ascii_only,
+    )
+    end_with_terminal()
+    app.run()
+    return app.return_code or 0
