@@ -1,0 +1,1 @@
+"""What runbooks do outside of the nodes: scheduler, site scripts, tickets, chat, proof. Decides nothing."""
