@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ringwatch_agent.channel import Tls
 from ringwatch_agent.config import AgentConfig
@@ -28,6 +28,9 @@ from ringwatch_agent.xid_join import XidJoin
 from ringwatch_proto import __version__, events
 from ringwatch_proto.errors import VerbError
 from ringwatch_proto.records import Severity
+
+if TYPE_CHECKING:
+    from ringwatch_agent.enrollment import Enrollment
 
 _log = logging.getLogger(__name__)
 _DRAIN_S: Final = 0.4
@@ -55,6 +58,7 @@ class Agent:
             config.node, self._numbers, interval_s=config.interval_s, dcgm_names=config.dcgm_names
         )
         self._page = MetricsPage(self._exporter.page)
+        self._enrollment = enrollment_of(config)
         self._uplink = Uplink(
             config.collector,
             self._spool,
@@ -68,7 +72,7 @@ class Agent:
         if self._config.metrics != "off":
             await self._page.start(self._config.metrics)
         self._sampler.announce(_started())
-        work = (self._sampler.run(), self._uplink.run(), self._persister.run())
+        work = (self._sampler.run(), self._report(), self._persister.run())
         tasks: list[asyncio.Task[None]] = [asyncio.create_task(each) for each in work]
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -84,6 +88,18 @@ class Agent:
         self._page.stop()
         for task in failed:
             task.result()
+
+    async def _report(self) -> None:
+        """Keep a stream up; a node that joins has a certificate first, and renews it meanwhile."""
+        if self._enrollment is None:
+            await self._uplink.run()
+            return
+        await self._enrollment.join()
+        renewing = asyncio.create_task(self._enrollment.run())
+        try:
+            await self._uplink.run()
+        finally:
+            renewing.cancel()
 
     def _deliver(self, read: list[Reading], now: Instant) -> None:
         readings = self._xids.join(read, now.monotonic_ns / 1e9)
@@ -151,7 +167,28 @@ def _identity(config: AgentConfig, verbs: tuple[str, ...]) -> NodeIdentity:
     )
 
 
+def enrollment_of(config: AgentConfig) -> Enrollment | None:
+    """Return what gets this node its certificate, None where it has to have one."""
+    tls = _tls(config)
+    if tls is None or config.join_token_file is None or not tls.joins:
+        return None
+    from ringwatch_agent.enrollment import Enrollment, Joining
+
+    return Enrollment(
+        Joining(
+            node=config.node,
+            collector=config.collector,
+            join=config.join,
+            token_file=config.join_token_file,
+            tls=tls,
+        )
+    )
+
+
 def _tls(config: AgentConfig) -> Tls | None:
+    if config.join and config.tls_ca:
+        own = config.state_dir / "tls" / "node.pem"
+        return Tls(ca=config.tls_ca, certificate=own, key=own, joins=True)
     if config.tls_ca and config.tls_certificate and config.tls_key:
         return Tls(ca=config.tls_ca, certificate=config.tls_certificate, key=config.tls_key)
     return None

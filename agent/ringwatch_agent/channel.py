@@ -37,6 +37,8 @@ class Tls:
     ca: Path
     certificate: Path
     key: Path
+    # Whether the node may have no certificate yet: it joins while it runs.
+    joins: bool = False
 
 
 def is_loopback(address: str) -> bool:
@@ -63,6 +65,56 @@ def open_channel(address: str, *, tls: Tls | None = None, allow_plaintext: bool 
             f"{address} is off loopback and no TLS files are given: give them, or allow plaintext"
         )
     return grpc.aio.insecure_channel(address, options=_OPTIONS)
+
+
+def open_unproven_channel(address: str, ca: Path) -> grpc.aio.Channel:
+    """Return a channel that knows who answers and does not say who asks; raise ConfigError without the CA."""
+    try:
+        root = ca.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"TLS file {error.filename}: {error.strerror}") from error
+    return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(root), options=_OPTIONS)
+
+
+class Line:
+    """The channel to one collector; a new one once the node has another certificate.
+
+    A stream that is up goes on over the channel that it began on.
+    """
+
+    def __init__(self, address: str, *, tls: Tls | None, allow_plaintext: bool) -> None:
+        """Raise ConfigError when ``address`` may not be dialled this way."""
+        self._address, self._tls, self._allow_plaintext = address, tls, allow_plaintext
+        self._version = (0, 0)
+        self._open: grpc.aio.Channel | None = None
+        if tls is None or not tls.joins:
+            self._open = self._opened()
+
+    def _opened(self) -> grpc.aio.Channel:
+        self._version = self._newest()
+        return open_channel(self._address, tls=self._tls, allow_plaintext=self._allow_plaintext)
+
+    def _newest(self) -> tuple[int, int]:
+        if self._tls is None:
+            return (0, 0)
+        try:
+            found = self._tls.certificate.stat()
+        except OSError:
+            return (0, 0)  # opening it says what is wrong
+        return (found.st_ino, found.st_mtime_ns)
+
+    async def channel(self) -> grpc.aio.Channel:
+        """Return the channel to dial with; raise ConfigError while there is no certificate."""
+        if self._open is None or self._version != self._newest():
+            await self.close()
+            self._open = self._opened()
+        return self._open
+
+    async def close(self) -> None:
+        """Let go of the channel. Safe to call twice."""
+        channel, self._open = self._open, None
+        if channel is not None:
+            await channel.close(grace=None)
 
 
 def _credentials(tls: Tls) -> grpc.ChannelCredentials:

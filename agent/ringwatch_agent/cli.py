@@ -15,14 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from ringwatch_agent.app import Agent, sources_to_look_at
+from ringwatch_agent.app import Agent, enrollment_of, sources_to_look_at
 from ringwatch_agent.config import SETTINGS, AgentConfig, load
 from ringwatch_agent.look import Look, look, rows
 from ringwatch_agent.scan import judge
 from ringwatch_agent.scan_words import gaps, objects, screen
 from ringwatch_agent.source_health import SourceHealth
 from ringwatch_agent.sources.all import ALL
-from ringwatch_proto.errors import RingwatchError
+from ringwatch_proto.errors import ConfigError, RingwatchError
 from ringwatch_proto.records import Severity
 from ringwatch_proto.signals import BY_NAME
 
@@ -40,6 +40,7 @@ def main(argv: Sequence[str]) -> int:
         "scan": _scan,
         "readings": _readings,
         "sources": _sources,
+        "enroll": _enroll,
     }
     try:
         config = load(_flags(arguments), os.environ, arguments.config)
@@ -59,9 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     readings = commands.add_parser("readings", help="read this node for a moment and print every reading")
     sources = commands.add_parser("sources", help="say what is read on this node, what is not, and why")
+    enroll = commands.add_parser("enroll", help="get this node its certificate with a join token, and end")
     for parser_of in (scan, readings, sources):
         parser_of.add_argument("--json", action="store_true", help="one object a line")
-    for each in (run, scan, readings, sources):
+    for each in (run, scan, readings, sources, enroll):
         _add_settings(each)
     return parser
 
@@ -103,6 +105,14 @@ def _run(config: AgentConfig, _: bool) -> int:
         await agent.run(stop)
 
     asyncio.run(until_told())
+    return 0
+
+
+def _enroll(config: AgentConfig, _: bool) -> int:
+    enrollment = enrollment_of(config)
+    if enrollment is None:
+        raise ConfigError("a node joins with --join, --join-token-file and --tls-ca")
+    asyncio.run(enrollment.join())
     return 0
 
 

@@ -119,17 +119,33 @@ class AgentConfig:
     tls_ca: Annotated[Path | None, Doc("CA of the collector; with the next two, mutual TLS", Path)] = None
     tls_certificate: Annotated[Path | None, Doc("certificate of this node", Path)] = None
     tls_key: Annotated[Path | None, Doc("key of this node", Path)] = None
+    join: Annotated[
+        str, Doc("where a node without a certificate joins, HOST:PORT; it then renews its own")
+    ] = ""
+    join_token_file: Annotated[Path | None, Doc("file of the join token, read when it is needed", Path)] = (
+        None
+    )
     insecure_plaintext: Annotated[bool, Doc("dial a collector off loopback without TLS", _yes)] = False
 
     def __post_init__(self) -> None:
         if not self.node:
             object.__setattr__(self, "node", socket.gethostname())
+        self._check_tls()
+        for name in ("collector", "join") if self.join else ("collector",):
+            host, separator, port = getattr(self, name).rpartition(":")
+            if not separator or not host or not port.isdigit():
+                raise ConfigError(f"{name}: {getattr(self, name)!r} is not HOST:PORT")
+
+    def _check_tls(self) -> None:
         tls = (self.tls_ca, self.tls_certificate, self.tls_key)
-        if any(tls) and not all(tls):
+        if not self.join and any(tls) and not all(tls):
             raise ConfigError("tls_ca, tls_certificate and tls_key are given together or not at all")
-        host, separator, port = self.collector.rpartition(":")
-        if not separator or not host or not port.isdigit():
-            raise ConfigError(f"collector: {self.collector!r} is not HOST:PORT")
+        if self.join and (self.tls_certificate or self.tls_key):
+            raise ConfigError(
+                "a node that joins keeps its certificate in state_dir: leave out tls_certificate"
+            )
+        if self.join and not (self.tls_ca and self.join_token_file):
+            raise ConfigError("join needs tls_ca and join_token_file")
 
     @property
     def boot_id(self) -> str:

@@ -18,7 +18,7 @@ import grpc
 import grpc.aio
 
 from ringwatch_agent.backoff import Backoff
-from ringwatch_agent.channel import Tls, open_channel
+from ringwatch_agent.channel import Line, Tls
 from ringwatch_agent.spool import Spool
 from ringwatch_agent.stream import ReportStream, StreamEndedError, StreamPorts
 from ringwatch_proto.v1 import telemetry_pb2 as pb
@@ -72,8 +72,8 @@ class Uplink:
         self._address = address
         self._spool = spool
         self._on_verb = on_verb
-        self._owns_channel = channel is None
-        self._channel = channel or open_channel(address, tls=tls, allow_plaintext=allow_plaintext)
+        self._shared = channel
+        self._line = Line(address, tls=tls, allow_plaintext=allow_plaintext) if channel is None else None
         self._backoff = backoff or Backoff()
         self._dice = dice or random.Random()  # noqa: S311 - jitter, not a secret
         self._verbs: set[asyncio.Task[None]] = set()
@@ -103,7 +103,7 @@ class Uplink:
         while not self._stopping.is_set():
             acked, retry_after_s = self.state.acked_sequence, 0.0
             try:
-                await ReportStream(self._channel, self._ports).run()
+                await ReportStream(await self._dial(), self._ports).run()
             except StreamEndedError as ended:
                 retry_after_s = ended.retry_after_s
                 if ended.refused:
@@ -119,6 +119,9 @@ class Uplink:
             failures = 0 if self.state.acked_sequence > acked else failures + 1
             await self._pause(self._backoff.wait_s(failures, retry_after_s, self._dice))
 
+    async def _dial(self) -> grpc.aio.Channel:
+        return await self._line.channel() if self._line is not None else self._shared
+
     async def stop(self) -> None:
         """End the stream and let go of the channel. Safe to call twice and before ``run``."""
         self._stopping.set()
@@ -127,8 +130,8 @@ class Uplink:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         self._running = None
-        if self._owns_channel:
-            await self._channel.close(grace=None)
+        if self._line is not None:
+            await self._line.close()
 
     async def drain(self, within_s: float) -> bool:
         """Wait until everything is acknowledged; return whether it was within the time."""
