@@ -7,7 +7,15 @@ import struct
 from array import array
 
 from ringwatch_agent.encode import Encoder, NodeIdentity, merge_tables
-from ringwatch_agent.sources.base import Device, EventRecord, RankRecord, Reading, TableReading
+from ringwatch_agent.sources.base import (
+    Device,
+    EventRecord,
+    GpuOwner,
+    Outsiders,
+    RankRecord,
+    Reading,
+    TableReading,
+)
 from ringwatch_proto.signals import Table
 
 IDENTITY = NodeIdentity(node="n1", boot_id="boot", agent_version="0", labels={"rack": "r1"}, verbs=("x.y",))
@@ -135,3 +143,31 @@ def test_packed_records_are_joined_in_order() -> None:
     readings = [Reading(steps=b"ab", flows=b"1"), Reading(steps=b"cd", flows=b"2")]
     batch = Encoder(IDENTITY).encode(readings, wall_ns=0, monotonic_ns=0).batch
     assert (batch.steps, batch.flows) == (b"abcd", b"12")
+
+
+def test_who_uses_a_gpu_stands_in_the_hello() -> None:
+    """Said when it changes, and kept while a source is slow to say it again."""
+    encoder = Encoder(NodeIdentity(node="n1", boot_id="b", agent_version="0"))
+    owner = GpuOwner(gpu="GPU-1", pid=5, job="llm", user="ada", rank=3, world_size=8, how="nvml")
+    said = encoder.encode([Reading(owners=(owner,))], wall_ns=1, monotonic_ns=1).hello
+    assert said is not None
+    assert [(each.gpu, each.pid, each.job, each.rank) for each in said.owners] == [("GPU-1", 5, "llm", 3)]
+    assert encoder.encode([Reading()], wall_ns=2, monotonic_ns=2).hello is None
+    gone = encoder.encode([Reading(owners=())], wall_ns=3, monotonic_ns=3).hello
+    assert gone is not None
+    assert not gone.owners
+
+
+def test_a_rank_that_has_the_hook_is_the_hooks() -> None:
+    """Ranks known from outside stand behind those of the hook; the list with the highest serial counts."""
+    encoder = Encoder(NodeIdentity(node="n1", boot_id="b", agent_version="0"))
+
+    def rank(row: int, number: int) -> RankRecord:
+        return RankRecord(row=row, job="llm", rank=number, world_size=4, local_rank=number, pid=0)
+
+    newer = Outsiders(serial=2, ranks=(rank(512, 0), rank(513, 1)), communicators=())
+    older = Outsiders(serial=1, ranks=(rank(512, 0),), communicators=())
+    readings = [Reading(ranks=(rank(0, 0),)), Reading(outsiders=newer), Reading(outsiders=older)]
+    hello = encoder.encode(readings, wall_ns=1, monotonic_ns=1).hello
+    assert hello is not None
+    assert [(each.row, each.rank) for each in hello.ranks] == [(0, 0), (513, 1)]

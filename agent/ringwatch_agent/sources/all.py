@@ -16,6 +16,7 @@ from ringwatch_agent.sources.kernel_position import KernelPosition
 from ringwatch_agent.sources.kmsg import KmsgSource
 from ringwatch_agent.sources.mounts import MountsSource
 from ringwatch_agent.sources.nvml import NvmlSource
+from ringwatch_agent.sources.owners import JobsSource
 from ringwatch_agent.sources.port_errors import PortErrorsSource
 from ringwatch_agent.sources.ports import PortsSource
 from ringwatch_agent.sources.processes import ProcessesSource
@@ -91,6 +92,12 @@ def _ports(context: SourceContext) -> Source:
     return source
 
 
+def _jobs(context: SourceContext) -> Source:
+    # NVML's own word of who uses a GPU, where the source of GPUs passes it on.
+    seen = getattr(context.built.get("nvml"), "pids_by_gpu", dict)
+    return JobsSource(proc=context.config.proc, kubelet=context.config.kubelet, seen=seen)
+
+
 def _kmsg(context: SourceContext) -> Source:
     from ringwatch_knowledge.kernel_log import Follower
 
@@ -136,6 +143,7 @@ ALL: Final[tuple[SourceEntry, ...]] = (
     SourceEntry(name="host", help="CPU, memory, pressure and load of this machine", build=_host),
     SourceEntry(name="port_errors", help="ports: error, ECN, CNP and pause counters", build=_port_errors),
     SourceEntry(name="ports", help="network ports: state, traffic, egress queue", build=_ports),
+    SourceEntry(name="jobs", help="which job, rank, user and pod each GPU belongs to", build=_jobs),
     SourceEntry(name="kmsg", help="kernel log: Xid, SXid, bus loss, OOM and other faults", build=_kmsg),
     SourceEntry(
         name="steps", help="training steps of processes that join by the hook", build=_steps, exclusive=True
