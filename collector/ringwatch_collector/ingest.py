@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Final
 
 import grpc
@@ -25,7 +25,7 @@ from ringwatch_collector.pace import Pace
 from ringwatch_collector.rpc import Context
 from ringwatch_collector.sessions import Outbox, Sessions
 from ringwatch_collector.store.store import Store
-from ringwatch_collector.streams import Ledger, Stream
+from ringwatch_collector.streams import Acknowledgements, Ledger, Mark, Stream
 from ringwatch_collector.validate import BadMessage, check_batch, check_hello, clean
 from ringwatch_proto.v1 import telemetry_pb2 as wire
 
@@ -59,12 +59,23 @@ class TelemetryService:
         self._counters = counters
         self._name = name
         self._ledger = Ledger()
+        self._acknowledgements = Acknowledgements(clock.monotonic_s, lambda: self._streams)
         self._admission = Pace(config.hellos_per_s, int(config.hellos_per_s), clock.monotonic_s)
         self._streams = 0
 
     def restore(self, node: str, spool: str, sequence: int) -> None:
         """Remember what an earlier collector had taken of a spool."""
-        self._ledger.note(node, spool, sequence)
+        self._ledger.restore(node, spool, sequence)
+
+    def note_progress(self) -> None:
+        """Hand the store how far each spool was taken since it was last told."""
+        now_s = self._clock.now_s()
+        for mark in self._ledger.moved():
+            self._store.note_progress(mark.node, mark.spool, mark.applied, now_s)
+
+    async def run(self) -> None:
+        """Acknowledge what waits for it, until cancelled."""
+        await self._acknowledgements.run()
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return what a server is given."""
@@ -118,7 +129,9 @@ class TelemetryService:
                 self._counters.throttled += 1
                 await asyncio.sleep(wait_s)
             try:
-                await self._take(stream, data)
+                other = self._take(stream, data)
+                if other is not None:
+                    await other
             except BadMessage as error:
                 self._refuse(stream, error.reason, str(error))
             except Exception:  # noqa: BLE001  (a bug met by one message must not reach the other streams)
@@ -126,15 +139,11 @@ class TelemetryService:
                 self._refuse(stream, "internal_error", "the collector failed on this message")
 
     async def _read(self, stream: Stream, context: Context) -> bytes | None:
-        stream.reading = asyncio.ensure_future(context.read())
-        if stream.hello is None:
-            # Not wait_for: to cancel a read is to cancel the call, and the reason would not get out.
-            await asyncio.wait({stream.reading}, timeout=self._config.hello_timeout_s)
-            if not stream.reading.done():
-                self._refuse(stream, "no_hello", "no Hello came in time")
-                return None
         try:
-            data = await stream.reading
+            if stream.hello is None:
+                data = await self._first(stream, context)
+            else:
+                data = await context.read()
         except grpc.aio.UsageError:
             return None
         except grpc.RpcError:
@@ -142,27 +151,47 @@ class TelemetryService:
             return None
         return data if isinstance(data, bytes) else None  # grpc.aio.EOF
 
+    async def _first(self, stream: Stream, context: Context) -> object:
+        stream.reading = asyncio.ensure_future(context.read())
+        # Not wait_for: to cancel a read is to cancel the call, and the reason would not get out.
+        await asyncio.wait({stream.reading}, timeout=self._config.hello_timeout_s)
+        if not stream.reading.done():
+            self._refuse(stream, "no_hello", "no Hello came in time")
+            return None
+        return await stream.reading
+
     def _refuse(self, stream: Stream, reason: str, sentence: str, retry_after_s: float = 0.0) -> None:
         self._counters.refused[reason] += 1
         stream.outbox.refuse(clean(sentence, 500), retry_after_s)
 
-    async def _take(self, stream: Stream, data: bytes) -> None:
+    def _take(self, stream: Stream, data: bytes) -> Coroutine[None, None, None] | None:
+        """Take a message; return what is still to be waited for, which is rare."""
         self._counters.bytes_taken += len(data)
         try:
             message = wire.AgentMessage.FromString(data)
         except DecodeError as error:
             raise BadMessage("undecodable", "a message is not an AgentMessage") from error
         body = message.WhichOneof("body")
+        if body == "batch":
+            self._take_batch(stream, message.batch)
+            return (
+                self._until_disk(stream) if len(stream.pending) > self._config.most_unacknowledged else None
+            )
         if body == "hello":
-            await self._take_hello(stream, message.hello)
-        elif body is None:
+            return self._take_hello(stream, message.hello)
+        if body is None:
             raise BadMessage("empty", "a message holds nothing that this collector knows")
-        elif stream.hello is None:
+        if stream.hello is None:
             raise BadMessage("no_hello", f"{body} came before Hello")
-        elif body == "batch":
-            await self._take_batch(stream, message.batch)
-        elif not self._broker.take_result(stream.hello.node, message.verb_result):
+        if not self._broker.take_result(stream.hello.node, message.verb_result):
             self._counters.dropped["verb_result_nobody_waits_for"] += 1
+        return None
+
+    async def _until_disk(self, stream: Stream) -> None:
+        """Stop reading while too much of the stream waits for the disk."""
+        while len(stream.pending) > self._config.most_unacknowledged:
+            await asyncio.wait([each for _, each in stream.pending if each is not None][:1])
+            stream.settle()
 
     async def _take_hello(self, stream: Stream, hello: wire.Hello) -> None:
         schema = check_hello(hello)
@@ -188,51 +217,52 @@ class TelemetryService:
             return
         stream.node = self._fleet.hello(hello, self._clock.now_s())
         stream.hello, stream.schema = hello, schema
+        stream.mark = self._ledger.mark(hello.node, hello.spool_id)
         self._fleet.connected(hello.node, connected=True)
         if first:
             welcome = wire.Welcome(collector=self._name, wall_ns=round(self._clock.now_s() * 1e9))
             stream.outbox.put(wire.CollectorMessage(welcome=welcome))
 
-    async def _take_batch(self, stream: Stream, batch: wire.Batch) -> None:
-        hello, schema, node = stream.hello, stream.schema, stream.node
-        if hello is None or schema is None or node is None:
+    def _take_batch(self, stream: Stream, batch: wire.Batch) -> None:
+        hello, schema, node, mark = stream.hello, stream.schema, stream.node, stream.mark
+        if hello is None or schema is None or node is None or mark is None:
             raise BadMessage("no_hello", "a batch came before Hello")
-        if not self._sessions.is_current(hello.node, stream.outbox):
+        if not self._sessions.is_current(mark.node, stream.outbox):
             return
         for reason in check_batch(batch, schema):
             self._counters.refused[reason] += 1
-        if batch.sequence < stream.last_sequence:
-            raise BadMessage("out_of_order", f"sequence {batch.sequence} came after {stream.last_sequence}")
-        stream.last_sequence = batch.sequence
-        durable = self._apply(node, hello.spool_id, batch)
-        stream.pending.append((batch.sequence, durable))
-        if durable is None:
-            stream.settle()
-        else:
+        sequence = batch.sequence
+        if sequence < stream.last_sequence:
+            raise BadMessage("out_of_order", f"sequence {sequence} came after {stream.last_sequence}")
+        stream.last_sequence = sequence
+        durable = self._apply(node, mark, batch, sequence)
+        if durable is None and not stream.pending:
+            stream.settled = sequence
+            self._acknowledgements.later(stream)
+            return
+        stream.pending.append((sequence, durable))
+        if durable is not None:
             durable.add_done_callback(_settler(stream))
-        while len(stream.pending) > self._config.most_unacknowledged:
-            await asyncio.wait([each for _, each in stream.pending if each is not None][:1])
-            stream.settle()
 
-    def _apply(self, node: Node, spool: str, batch: wire.Batch) -> asyncio.Future[None] | None:
+    def _apply(self, node: Node, mark: Mark, batch: wire.Batch, sequence: int) -> asyncio.Future[None] | None:
         """Apply a batch once; return the future of its events, None when nothing has to reach the disk."""
-        now_s = self._clock.now_s()
-        if batch.sequence <= self._ledger.applied(node.name, spool):
-            self._counters.batches_duplicate += 1
+        now_s, counters = self._clock.now_s(), self._counters
+        if sequence <= mark.applied:
+            counters.batches_duplicate += 1
             # Its events may have been applied and not yet stored: storing them again is harmless.
-            events = self._fleet.seen(node, batch, now_s)
+            events = self._fleet.seen(node, batch, now_s) if batch.events else []
         else:
-            events = self._fleet.batch(node, batch, spool, now_s)
-            self._ledger.note(node.name, spool, batch.sequence)
-            self._counters.batches_taken += 1
-            self._counters.events_taken += len(events)
+            events = self._fleet.batch(node, batch, mark.spool, now_s)
+            mark.applied = sequence
+            counters.batches_taken += 1
+            counters.events_taken += len(events)
             for item in batch.dropped:
-                self._counters.dropped_by_agents[item.kind] += item.count
-        durable = None
-        if events:
-            rows = [(raw.id, raw.wall_ns, event) for raw, event in zip(batch.events, events, strict=True)]
-            durable = self._store.put_events(spool, rows)
-        self._store.note_progress(node.name, spool, batch.sequence, now_s)
+                counters.dropped_by_agents[item.kind] += item.count
+        if not events:
+            return None
+        rows = [(raw.id, raw.wall_ns, event) for raw, event in zip(batch.events, events, strict=True)]
+        durable = self._store.put_events(mark.spool, rows)
+        self._store.note_progress(node.name, mark.spool, sequence, now_s)
         return durable
 
 

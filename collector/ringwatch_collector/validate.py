@@ -11,8 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from ringwatch_collector.fleet.flows import FLOW_DTYPE
 from ringwatch_collector.fleet.jobs import COLLECTIVE_DTYPE, RANK_STATE_DTYPE, STEP_DTYPE
 from ringwatch_proto import WIRE_VERSION
@@ -28,7 +26,6 @@ _MOST_WORLD: Final = 1 << 20
 _MOST_EVENTS: Final = 4096
 _MOST_FIELDS: Final = 32
 _MOST_RECORDS: Final = 200_000
-_MOST_STEP: Final = 1 << 53
 _ROWS: Final = 65536
 # What a signed 64-bit column of a database holds.
 _MOST_SEQUENCE: Final = 1 << 63
@@ -49,8 +46,8 @@ class Schema:
     """What a Hello announced: the shape of each table's blocks and the rank rows there are."""
 
     schema_id: int
-    shapes: dict[int, tuple[int, int]]
-    rank_rows: int
+    # Rows, columns and bytes of a block, by table.
+    shapes: dict[int, tuple[int, int, int]]
 
 
 def check_hello(hello: wire.Hello) -> Schema:
@@ -72,12 +69,11 @@ def check_hello(hello: wire.Hello) -> Schema:
     shapes = _check_tables(hello)
     _check_ranks(hello)
     _check_communicators(hello)
-    rows = 1 + max((info.row for info in hello.ranks), default=-1)
-    return Schema(schema_id=hello.schema_id, shapes=shapes, rank_rows=rows)
+    return Schema(schema_id=hello.schema_id, shapes=shapes)
 
 
-def _check_tables(hello: wire.Hello) -> dict[int, tuple[int, int]]:
-    shapes: dict[int, tuple[int, int]] = {}
+def _check_tables(hello: wire.Hello) -> dict[int, tuple[int, int, int]]:
+    shapes: dict[int, tuple[int, int, int]] = {}
     for schema in hello.tables:
         if schema.table not in Table._value2member_map_ or schema.table in shapes:
             raise BadMessage("hello_table", f"table {schema.table} is unknown or named twice")
@@ -94,7 +90,8 @@ def _check_tables(hello: wire.Hello) -> dict[int, tuple[int, int]]:
         }
         if len(known) != len(schema.signals):
             raise BadMessage("hello_signal", f"table {schema.table}: a signal is unknown or named twice")
-        shapes[schema.table] = (len(schema.devices), len(schema.signals))
+        rows, columns = len(schema.devices), len(schema.signals)
+        shapes[schema.table] = (rows, columns, 4 * rows * columns)
     return shapes
 
 
@@ -153,63 +150,64 @@ def check_batch(batch: wire.Batch, schema: Schema) -> list[str]:
         raise BadMessage("sequence", f"sequence {batch.sequence}: they begin with 1 and fit a signed integer")
     if not _WALL_NS[0] < batch.wall_ns < _WALL_NS[1] or batch.monotonic_ns < 0:
         raise BadMessage("absurd_time", f"batch {batch.sequence} is of {batch.wall_ns} ns")
-    faults = _check_blocks(batch, schema)
-    faults += _check_records(batch, schema)
-    faults += _check_events(batch)
-    if len(batch.dropped) > 64 or any(
-        not item.kind.isprintable() or len(item.kind) > 64 for item in batch.dropped
-    ):
+    faults: list[str] = []
+    if not _blocks_fit(batch, schema):
+        faults += _leave_out_blocks(batch, schema)
+    for name, length in _RECORDS:
+        packed = getattr(batch, name)
+        if packed and (len(packed) % length or len(packed) > _MOST_RECORDS * length):
+            faults.append(f"{name}_length")
+            batch.ClearField(name)
+    if batch.events:
+        faults += _check_events(batch)
+    if batch.dropped and not _counts_fit(batch):
         batch.ClearField("dropped")
         faults.append("dropped_counts")
     return faults
 
 
-def _check_blocks(batch: wire.Batch, schema: Schema) -> list[str]:
+# What records say of themselves, rank rows and steps, is checked where they are written: many at once.
+_RECORDS: Final = (
+    ("rank_states", RANK_STATE_DTYPE.itemsize),
+    ("steps", STEP_DTYPE.itemsize),
+    ("collectives", COLLECTIVE_DTYPE.itemsize),
+    ("flows", FLOW_DTYPE.itemsize),
+)
+
+
+def _counts_fit(batch: wire.Batch) -> bool:
+    return len(batch.dropped) <= 64 and all(
+        item.kind.isprintable() and len(item.kind) <= 64 for item in batch.dropped
+    )
+
+
+def _blocks_fit(batch: wire.Batch, schema: Schema) -> bool:
+    """Tell whether every block is of another table and of the shape that the Hello announced."""
+    seen = 0
+    for block in batch.blocks:
+        table = block.table
+        shape = schema.shapes.get(table)
+        if shape != (block.rows, block.columns, len(block.values)) or seen >> table & 1:
+            return False
+        seen |= 1 << table
+    return True
+
+
+def _leave_out_blocks(batch: wire.Batch, schema: Schema) -> list[str]:
     faults: list[str] = []
     seen: set[int] = set()
     for at in range(len(batch.blocks) - 1, -1, -1):
         block = batch.blocks[at]
-        shape = (block.rows, block.columns)
-        if block.table in seen or schema.shapes.get(block.table) != shape:
+        shape = schema.shapes.get(block.table)
+        if block.table in seen or shape is None or shape[:2] != (block.rows, block.columns):
             faults.append("block_shape")
             del batch.blocks[at]
-        elif len(block.values) != 4 * block.rows * block.columns:
+        elif len(block.values) != shape[2]:
             faults.append("block_length")
             del batch.blocks[at]
         else:
             seen.add(block.table)
     return faults
-
-
-def _check_records(batch: wire.Batch, schema: Schema) -> list[str]:
-    faults: list[str] = []
-    for name, packed, dtype in (
-        ("steps", batch.steps, STEP_DTYPE),
-        ("collectives", batch.collectives, COLLECTIVE_DTYPE),
-        ("rank_states", batch.rank_states, RANK_STATE_DTYPE),
-        ("flows", batch.flows, FLOW_DTYPE),
-    ):
-        if not packed:
-            continue
-        fault = _record_fault(packed, dtype, schema.rank_rows if name != "flows" else _ROWS)
-        if fault:
-            faults.append(f"{name}_{fault}")
-            batch.ClearField(name)
-    return faults
-
-
-def _record_fault(packed: bytes, dtype: np.dtype[np.void], rank_rows: int) -> str:
-    count, rest = divmod(len(packed), dtype.itemsize)
-    if rest:
-        return "length"
-    if count > _MOST_RECORDS:
-        return "count"
-    records = np.frombuffer(packed, dtype)
-    if int(records["rank_row"].max()) >= rank_rows:
-        return "rank_row"
-    if "step" in (dtype.names or ()) and int(records["step"].max()) > _MOST_STEP:
-        return "step"
-    return ""
 
 
 def _check_events(batch: wire.Batch) -> list[str]:

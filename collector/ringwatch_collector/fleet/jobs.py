@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ringwatch_collector.fleet.job import Job, JobPolicy, Records
 from ringwatch_collector.fleet.rank_rows import RankRows
@@ -22,6 +23,8 @@ COLLECTIVE_DTYPE: Final = np.dtype(list(layout.COLLECTIVE_FIELDS))
 RANK_STATE_DTYPE: Final = np.dtype(list(layout.RANK_STATE_FIELDS))
 
 _MOST_COMMUNICATORS: Final = 65536
+# Far beyond any job; what is more would overflow sums.
+_MOST_STEP: Final = 1 << 53
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,8 +171,16 @@ class Jobs:
             return
         records = np.frombuffer(b"".join(packed.data), dtype)
         batches = packed.batch_of_each(dtype.itemsize)
-        nodes, at_s, correction_s, live = (column[batches] for column in wave.columns())
+        at_node, at_s, correction_s, live = wave.columns()
+        nodes, at_s, correction_s, live = (
+            at_node[batches],
+            at_s[batches],
+            correction_s[batches],
+            live[batches],
+        )
         rows = self._rows.rows_of(nodes, records["rank_row"])
+        if "step" in (dtype.names or ()):
+            rows = self._without_absurd_steps(rows, records["step"])
         arena = self._rows.ranks
         runs = np.where(rows >= 0, arena["run"][rows], -1)
         columns = np.where(rows >= 0, arena["column"][rows], -1)
@@ -190,6 +201,12 @@ class Jobs:
                     correction_s=correction_s[known],
                     live=bool(value % 2),
                 )
+
+    def _without_absurd_steps(self, rows: Ints, steps: NDArray[np.uint64]) -> Ints:
+        absurd = steps > _MOST_STEP
+        count = int(np.count_nonzero(absurd))
+        self._dropped["absurd_step"] += count
+        return np.where(absurd, -1, rows) if count else rows
 
     def name_of(self, node: int, rank_row: int) -> str:
         """Return the job of a node's rank row, empty when it has none."""
