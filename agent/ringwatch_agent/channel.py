@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,17 +38,6 @@ class Tls:
     key: Path
     # Whether the node may have no certificate yet: it joins while it runs.
     joins: bool = False
-
-
-def is_loopback(address: str) -> bool:
-    """Return whether ``host:port`` stays on this machine without asking a resolver."""
-    host = address.rpartition(":")[0].strip("[]")
-    if address.startswith("unix:") or host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def open_channel(address: str, *, tls: Tls | None = None, allow_plaintext: bool = False) -> grpc.aio.Channel:

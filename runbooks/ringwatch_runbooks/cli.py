@@ -223,9 +223,10 @@ def _asked(arguments: argparse.Namespace, method: str, request: object) -> int:
     import grpc
     from google.protobuf import json_format
 
+    from ringwatch_proto.dialling import credentials_from, open_blocking_channel
     from ringwatch_proto.v1 import runs_pb2_grpc
 
-    with grpc.insecure_channel(arguments.collector) as channel:
+    with open_blocking_channel(arguments.collector, credentials_from(os.environ)) as channel:
         try:
             run = getattr(runs_pb2_grpc.RunsStub(channel), method)(request, timeout=30.0)
         except grpc.RpcError as error:

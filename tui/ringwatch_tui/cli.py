@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ringwatch_proto.errors import UnreachableError
+from ringwatch_proto.dialling import credentials_from
+from ringwatch_proto.errors import ConfigError, UnreachableError
 from ringwatch_proto.records import Severity
 from ringwatch_tui.actions import ROLES
 from ringwatch_tui.client.base import Client, RequestRefused
@@ -243,6 +244,9 @@ def main(argv: Sequence[str]) -> int:
         if name == "console":
             return _console(_console_parser().parse_args(rest))
         return _text(_BY_NAME[name], _twin_parser(_BY_NAME[name]).parse_args(rest))
+    except ConfigError as error:
+        print(f"ringwatch {name}: {error}", file=sys.stderr)
+        return USAGE
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else USAGE
 
@@ -259,7 +263,8 @@ def _console(arguments: argparse.Namespace) -> int:
 
 
 def _text(twin: Twin, arguments: argparse.Namespace) -> int:
-    return asyncio.run(_answered(twin, arguments, LiveClient(arguments.collector)))
+    client = LiveClient(arguments.collector, credentials_from(os.environ))
+    return asyncio.run(_answered(twin, arguments, client))
 
 
 async def _answered(twin: Twin, arguments: argparse.Namespace, client: Client) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
+from ringwatch_proto.dialling import credentials_from
 from ringwatch_proto.recording import Kept
 from ringwatch_tui import actions, themes
 from ringwatch_tui.app import Ringwatch
@@ -31,7 +32,13 @@ def run_console(
     address: str, role: str = actions.VIEWER, user: str = "", *, theme: str = "", ascii_only: bool = False
 ) -> int:
     """Run the console over the collector at an address until the operator leaves; return 0."""
-    return _run(LiveClient(address), role=role, user=user, theme=theme, ascii_only=ascii_only)
+    return _run(
+        LiveClient(address, credentials_from(os.environ)),
+        role=role,
+        user=user,
+        theme=theme,
+        ascii_only=ascii_only,
+    )
 
 
 def _run(client: Client, *, role: str, user: str, theme: str, ascii_only: bool) -> int:

@@ -9,7 +9,8 @@ from typing import Final, TypeVar
 import grpc
 
 from ringwatch_proto.codec import incident_from_message
-from ringwatch_proto.errors import UnreachableError
+from ringwatch_proto.dialling import Credentials, open_channel
+from ringwatch_proto.errors import ConfigError, UnreachableError
 from ringwatch_proto.recording import Kept, kept
 from ringwatch_proto.records import Incident
 from ringwatch_proto.v1 import (
@@ -52,8 +53,9 @@ def _incident(message: query_pb2.Incident) -> Incident:
 class LiveClient:
     """Answers of a collector. Opens its channel at the first question."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, credentials: Credentials | None = None) -> None:
         self._address = address
+        self._credentials = credentials or Credentials()
         self._channel: grpc.aio.Channel | None = None
 
     @property
@@ -63,7 +65,10 @@ class LiveClient:
 
     def _open(self) -> grpc.aio.Channel:
         if self._channel is None:
-            self._channel = grpc.aio.insecure_channel(self._address, options=_OPTIONS)
+            try:
+                self._channel = open_channel(self._address, self._credentials, _OPTIONS)
+            except ConfigError as error:
+                raise UnreachableError(str(error)) from error
         return self._channel
 
     def _query(self) -> query_pb2_grpc.QueryStub:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from ringwatch_proto.dialling import credentials_from
 from ringwatch_proto.errors import RingwatchError, UnreachableError
 from ringwatch_proto.recording import written
 from ringwatch_tui.client.live import LiveClient
@@ -91,7 +92,7 @@ async def _export(client: LiveClient, incident: str, output: Path) -> int:
 
 
 async def _asked(name: str, options: argparse.Namespace) -> int:
-    client = LiveClient(options.collector)
+    client = LiveClient(options.collector, credentials_from(os.environ))
     try:
         if name == "record":
             return await _record(client, options.last, options.output)
