@@ -26,7 +26,7 @@ from ringwatch_collector.exporter import Exporter
 from ringwatch_collector.fleet.state import FleetState
 from ringwatch_collector.follow import Bell
 from ringwatch_collector.fusion import fuse
-from ringwatch_collector.ground import database_url, fleet_policy, lock_folder
+from ringwatch_collector.ground import data_folder, database_url, fleet_policy, lock_folder
 from ringwatch_collector.incidents import IncidentBook, IncidentPolicy
 from ringwatch_collector.ingest import TelemetryService
 from ringwatch_collector.query import QueryService
@@ -115,6 +115,9 @@ class Collector:
             store=self.store,
             audit=self.audit,
             clock=self.clock,
+            runbooks=config.runbooks,
+            repair=config.repair,
+            folder=data_folder(config),
         )
         self._query = QueryService(
             answers=self.answers,

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from ringwatch_collector.store.retention import Kept
 from ringwatch_collector.access.config import AccessConfig
 from ringwatch_collector.recording.settings import RecordingConfig
+from ringwatch_collector.repair.config import RepairConfig, RunbooksConfig
 from ringwatch_proto.errors import ConfigError
 
 Section = TypeVar("Section")
@@ -46,6 +47,10 @@ class CollectorConfig:
     """PEM file of the CA that clients must have a certificate of (mutual TLS); empty asks for none."""
     access: AccessConfig = AccessConfig()  # noqa: RUF009  (frozen)
     """Who may talk to the collector: the section [access]."""
+    runbooks: RunbooksConfig = RunbooksConfig()  # noqa: RUF009  (frozen)
+    """The section [runbooks]: the site's own library, and how far runs go without a person."""
+    repair: RepairConfig = RepairConfig()  # noqa: RUF009  (frozen)
+    """The section [repair]: what runbooks may do outside of the nodes."""
     recording: RecordingConfig = RecordingConfig()
     """Section [recording]: how much of the past is kept as pictures."""
     metrics_listen: str = ""

@@ -113,3 +113,39 @@ def gpus_answering(view: FleetView, node: int) -> float:
     read_age_s = view.gpu.latest(BY_NAME["gpu.reading_age_s"].id)
     well = (state == GpuState.OK) & (view.gpu.age_s(view.now_s) + np.nan_to_num(read_age_s) <= _FRESH_S)
     return float(np.count_nonzero(well & (view.gpu.node_of == node)))
+
+
+def of_fleet(read: Callable[[FleetView], float]) -> Callable[[Place], Found]:
+    """Return a reader of a count over the whole fleet, whatever the target is."""
+    return lambda place: (read(place.view), 0.0)
+
+
+def nodes_out(view: FleetView) -> float:
+    """Return how many nodes are drained, or were not heard from and are not connected."""
+    return float(np.count_nonzero(view.nodes.drained | ~view.nodes.connected))
+
+
+def gpus_bad(view: FleetView) -> float:
+    """Return how many GPUs of the fleet say of themselves that they are not well, or do not say anything."""
+    state = view.gpu.latest(BY_NAME["gpu.state"].id)
+    heard = view.gpu.age_s(view.now_s) <= _FRESH_S
+    return float(np.count_nonzero(heard & (state != GpuState.OK)))
+
+
+def clock_offset_s(view: FleetView, node: int) -> float:
+    """Return how far the node's clock is from the collector's, without sign; NaN while it is not known."""
+    return abs(float(view.nodes.clock_offset_s[node]))
+
+
+def pause_tx_to_rx(place: Place) -> Found:
+    """Return pause frames sent over those received: what sends many and receives few is the source."""
+    sent, received = signal(place, "port.pause_tx_per_s"), signal(place, "port.pause_rx_per_s")
+    if sent is None or received is None:
+        return None
+    out, back = float(sent[0]), float(received[0])
+    return (out / max(back, 1.0) if math.isfinite(out) and math.isfinite(back) else math.nan), sent[1]
+
+
+def uptime_s(place: Place) -> Found:
+    """Return how long ago the node booted."""
+    return signal(place, "host.uptime_s")

@@ -103,6 +103,12 @@ _DERIVED: Final[dict[str, Callable[[Place], Found]]] = {
     "node.gpus": devices.of_node(devices.gpus),
     "node.gpus_answering": devices.of_node(devices.gpus_answering),
     "node.drained": devices.of_node(lambda view, node: bool(view.nodes.drained[node])),
+    "node.clock_offset_s": devices.of_node(devices.clock_offset_s),
+    "node.uptime_s": devices.uptime_s,
+    "port.pause_tx_to_rx": devices.pause_tx_to_rx,
+    "fleet.nodes": devices.of_fleet(lambda view: float(len(view.nodes.names))),
+    "fleet.nodes_out": devices.of_fleet(devices.nodes_out),
+    "fleet.gpus_bad": devices.of_fleet(devices.gpus_bad),
 }
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ringwatch_proto.codec import subject_to_message, to_ns
 from ringwatch_proto.v1 import query_pb2, runs_pb2
-from ringwatch_runbooks.acting import risk_of
 from ringwatch_runbooks.looking import healthy_s
 from ringwatch_runbooks.model import Act, Ask, Check, End, Escalate, Library, Runbook, Step, Verify
 from ringwatch_runbooks.people import HANDED_OVER
 from ringwatch_runbooks.record import RunRecord, StepRecord
+from ringwatch_runbooks.rendering import CALL, risk_of
+from ringwatch_runbooks.safety import AUTOMATIC
+from ringwatch_runbooks.world import World
 
 _ABSENT_AGE_S = -1.0
 
@@ -36,14 +40,14 @@ def _runbook_step(step: Step, library: Library) -> runs_pb2.RunbookStep:
     message = runs_pb2.RunbookStep(id=step.id, kind=step.kind, title=step.title)
     match step:
         case Check():
-            message.expect, message.command = step.expect, step.verb
+            message.expect, message.command = step.expect, step.verb or step.call
             message.risk = "R0"
         case Ask():
             message.question = step.question
             message.options.extend(option.answer for option in step.options)
         case Act():
             action = library.actions[step.uses]
-            message.command = action.manual or action.verb
+            message.command = action.verb or action.call or action.manual
             message.risk, message.approval = risk_of(action), action.approval
         case Verify():
             message.expect = expectation(step)
@@ -109,10 +113,10 @@ def _step(step: Step, record: RunRecord, library: Library, now_s: float) -> runs
     )
     match step:
         case Check():
-            message.expect, message.command, message.risk = step.expect, step.verb, "R0"
+            message.expect, message.command, message.risk = step.expect, step.verb or step.call, "R0"
             message.deadline_s = _left(done, step.timeout_s, now_s)
         case Ask():
-            message.question = step.question
+            message.question, message.command = step.question, done.command
             message.options.extend(option.answer for option in step.options)
         case Act():
             _describe_action(message, step, done, library, now_s)
@@ -130,7 +134,10 @@ def _describe_action(
     message: runs_pb2.RunStep, step: Act, done: StepRecord, library: Library, now_s: float
 ) -> None:
     action = library.actions[step.uses]
-    message.command = done.command or action.manual or action.verb
+    message.command = done.command or action.verb or action.call or action.manual
+    message.way, message.undone = done.way, done.undone
+    if done.state == "done" and done.way == CALL and action.undo_call and not done.undone.startswith("done"):
+        message.undo_target = done.target
     message.effect, message.undo = action.effect, action.undo
     message.risk, message.approval = risk_of(action), action.approval
     if not message.why:
@@ -148,6 +155,20 @@ def _left(done: StepRecord, timeout_s: float, now_s: float) -> float:
     if done.state != "running" or done.since_s is None:
         return 0.0
     return max(0.0, timeout_s - (now_s - done.since_s))
+
+
+def safety(world: World, calls: Sequence[str]) -> runs_pb2.Safety:
+    """Return the message of how far runs go without a person."""
+    policy, breaker = world.policy, world.breaker
+    return runs_pb2.Safety(
+        mode=policy.mode,
+        automatic_risks=policy.automatic_risks if policy.mode == AUTOMATIC else (),
+        breaker_open=breaker.open,
+        breaker_why=breaker.why,
+        breaker_since_ns=to_ns(breaker.since_s),
+        breaker_by=breaker.by,
+        calls=calls,
+    )
 
 
 def brief(record: RunRecord, book: Runbook | None) -> query_pb2.RunSummary:

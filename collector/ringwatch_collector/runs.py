@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -12,19 +11,23 @@ from typing import Final
 import grpc
 
 from ringwatch_collector import run_messages
+from ringwatch_collector.access.callers import Role, caller_of
 from ringwatch_collector.audit import AuditLog
 from ringwatch_collector.broker import ActionBroker
 from ringwatch_collector.clock import Clock
 from ringwatch_collector.desk import Desk
 from ringwatch_collector.facts import LiveFacts
+from ringwatch_collector.repair.app import build_switchboard
+from ringwatch_collector.repair.config import RepairConfig, RunbooksConfig
 from ringwatch_collector.rpc import Context
-from ringwatch_collector.store.store import Store, StoredRun
+from ringwatch_collector.run_world import BrokerVerbs, ChainedAudit, DeskIncidents, StoreJournal
+from ringwatch_collector.store.store import Store
 from ringwatch_collector.validate import clean
 from ringwatch_collector.view import FleetView
-from ringwatch_proto.errors import RingwatchError, StoreError
+from ringwatch_proto.errors import StoreError
 from ringwatch_proto.records import Incident
 from ringwatch_proto.v1 import query_pb2, runs_pb2, runs_pb2_grpc
-from ringwatch_runbooks.base import VerbCall, VerbOutcome
+from ringwatch_runbooks.base import Person
 from ringwatch_runbooks.engine import RunEngine
 from ringwatch_runbooks.load import load_library
 from ringwatch_runbooks.match import candidates
@@ -32,116 +35,30 @@ from ringwatch_runbooks.model import Runbook
 from ringwatch_runbooks.record import RunRecord
 from ringwatch_runbooks.world import World
 
-# How long a run waits for the disk before it gives up moving.
-_PERSIST_S: Final = 5.0
 _SHOWN_S: Final = 3600.0
 _MOST_RUNS: Final = 200
+_PROOFS: Final = "proofs.jsonl"
 
 
-async def _durable(written: asyncio.Future[None], what: str) -> None:
-    done, _ = await asyncio.wait([written], timeout=_PERSIST_S)
-    if not done:
-        raise StoreError(f"{what} could not be written within {_PERSIST_S:.0f} s")
-    written.result()
-
-
-class BrokerVerbs:
-    """Node verbs through the collector's broker."""
-
-    def __init__(self, broker: ActionBroker) -> None:
-        self._broker = broker
-
-    async def call(self, call: VerbCall) -> VerbOutcome:
-        """Return what came of a verb; a node that is not there and a refusal are outcomes too."""
-        try:
-            outcome = await self._broker.call(
-                call.node,
-                call.verb,
-                call.arguments,
-                requested_by=call.requested_by,
-                approved_by=call.approved_by,
-                incident=call.incident,
-                timeout_s=call.timeout_s,
-                dry_run=call.dry_run,
-            )
-        except RingwatchError as error:
-            return VerbOutcome(status="failed", text=str(error))
-        return VerbOutcome(status=outcome.status, text=outcome.text, facts=outcome.facts)
-
-
-class StoreJournal:
-    """Keeps runs in the store."""
-
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
-
-    async def save(self, run: str, incident: str, state: str, document: str) -> None:
-        """Return when the run is on disk; raise StoreError when it is not soon enough."""
-        stored = StoredRun(
-            id=run, incident=incident, state=state, updated_s=self._clock.now_s(), document=document
-        )
-        await _durable(self._store.put_run(stored), f"run {run}")
-
-
-class ChainedAudit:
-    """Writes what runs do into the audit log."""
-
-    def __init__(self, audit: AuditLog) -> None:
-        self._audit = audit
-
-    async def record(
-        self, *, actor: str, action: str, target: str, incident: str, reason: str, result: str
-    ) -> None:
-        """Append one record; raise StoreError when it is not on disk soon enough."""
-        appended = asyncio.ensure_future(
-            self._audit.append(
-                actor=actor, action=action, target=target, incident=incident, reason=reason, result=result
-            )
-        )
-        done, _ = await asyncio.wait([appended], timeout=_PERSIST_S)
-        if not done:
-            raise StoreError(f"the audit record of {action} could not be written in time")
-        appended.result()
-
-
-class DeskIncidents:
-    """Incidents through the collector's desk, which stores each change and writes it down."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-
-    def get(self, incident: str) -> Incident | None:
-        """Return an incident as it is now."""
-        try:
-            return self._desk.get(incident)
-        except KeyError:
-            return None
-
-    async def attach(self, incident: str, run: str, author: str) -> None:
-        """Note which run works on the incident."""
-        await self._desk.attach_run(incident, run, author)
-
-    async def resolve(self, incident: str, author: str, text: str) -> None:
-        """Close the incident; raise ValueError with a sentence when it cannot be."""
-        await self._act(incident, "resolve", author, text)
-
-    async def note(self, incident: str, author: str, text: str) -> None:
-        """Write into the incident."""
-        await self._act(incident, "note", author, text)
-
-    async def _act(self, incident: str, action: str, author: str, text: str) -> None:
-        try:
-            await self._desk.act(incident, action, author, text)
-        except KeyError as error:
-            raise ValueError(str(error.args[0])) from error
+def person_of(context: Context, claimed: str) -> Person:
+    """Return who a call comes from: proven by the connection, or only claimed."""
+    caller = caller_of(context)
+    if not caller.authenticated:
+        return Person(name=clean(claimed, 64).strip())
+    return Person(
+        name=clean(caller.name, 64).strip(),
+        proven=True,
+        approves=caller.role.covers(Role.APPROVER),
+        rules=caller.role.covers(Role.ADMIN),
+    )
 
 
 class RunsService(runs_pb2_grpc.RunsServicer):  # type: ignore[misc]  # the generated base has no types
     """Serves ``ringwatch.v1.Runs``."""
 
-    def __init__(self, engine: RunEngine, desk: Desk, clock: Clock) -> None:
+    def __init__(self, engine: RunEngine, desk: Desk, clock: Clock, calls: Sequence[str] = ()) -> None:
         self._engine = engine
+        self._calls = tuple(calls)
         self._desk = desk
         self._clock = clock
 
@@ -169,10 +86,32 @@ class RunsService(runs_pb2_grpc.RunsServicer):  # type: ignore[misc]  # the gene
 
     async def StartRun(self, request: runs_pb2.StartRunRequest, context: Context) -> runs_pb2.Run:
         """Begin to walk a runbook for an incident."""
-        author = clean(request.author, 64).strip()
+        author = person_of(context, request.author).name
         return await self._moved(
             context, lambda: self._engine.start(request.incident, request.runbook, author)
         )
+
+    async def PlanRun(self, request: runs_pb2.StartRunRequest, context: Context) -> runs_pb2.Run:
+        """Say what a runbook would do for an incident now; nothing is changed."""
+        author = person_of(context, request.author).name
+        return await self._moved(
+            context, lambda: self._engine.plan(request.incident, request.runbook, author)
+        )
+
+    async def GetSafety(self, _request: runs_pb2.GetSafetyRequest, _context: Context) -> runs_pb2.Safety:
+        """Say how far runs go without a person."""
+        return run_messages.safety(self._engine.world, self._calls)
+
+    async def SetBreaker(self, request: runs_pb2.SetBreakerRequest, context: Context) -> runs_pb2.Safety:
+        """Open the circuit breaker, or close it."""
+        person, why = person_of(context, request.author), clean(request.why, 300)
+        try:
+            await self._engine.keeper.set(open=request.open, why=why, person=person)
+        except ValueError as error:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        except StoreError as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+        return run_messages.safety(self._engine.world, self._calls)
 
     async def GetRun(self, request: runs_pb2.GetRunRequest, context: Context) -> runs_pb2.Run:
         """Return one run as it is now."""
@@ -199,10 +138,10 @@ class RunsService(runs_pb2_grpc.RunsServicer):  # type: ignore[misc]  # the gene
 
     async def Answer(self, request: runs_pb2.AnswerRequest, context: Context) -> runs_pb2.Run:
         """Take what a person says to the open step of a run."""
-        author, text = clean(request.author, 64).strip(), clean(request.text, 2000)
+        person, text = person_of(context, request.author), clean(request.text, 2000)
         return await self._moved(
             context,
-            lambda: self._engine.answer(request.run, request.step, request.action, text, author),
+            lambda: self._engine.answer(request.run, request.step, request.action, text, person),
         )
 
     async def _moved(self, context: Context, move: Callable[[], Awaitable[RunRecord]]) -> runs_pb2.Run:
@@ -255,20 +194,29 @@ def build_runs(
     store: Store,
     audit: AuditLog,
     clock: Clock,
-    library_paths: Sequence[Path] = (),
+    runbooks: RunbooksConfig | None = None,
+    repair: RepairConfig | None = None,
+    folder: Path | None = None,
 ) -> tuple[RunEngine, RunsService]:
     """Return the engine, with the runs that an earlier collector left, and its service.
 
+    ``folder`` keeps what probes found. Raises ConfigError when what the site has set up cannot work.
+
     Whoever composes the collector runs ``engine.run()`` as a task, and ``engine.close()`` at the end.
     """
+    runbooks, verbs = runbooks or RunbooksConfig(), BrokerVerbs(broker)
+    results = folder / _PROOFS if folder is not None else None
+    switchboard = build_switchboard(repair or RepairConfig(), verbs, results)
     world = World(
-        library=load_library(library_paths),
+        library=load_library(runbooks.folders),
         facts=LiveFacts(view),
-        verbs=BrokerVerbs(broker),
+        verbs=verbs,
         journal=StoreJournal(store, clock),
         audit=ChainedAudit(audit),
         incidents=DeskIncidents(desk),
         clock=clock,
+        repairs=switchboard,
+        policy=runbooks.policy,
     )
     engine = RunEngine(world, (stored.document for stored in store.runs()))
-    return engine, RunsService(engine, desk, clock)
+    return engine, RunsService(engine, desk, clock, switchboard.names)

@@ -59,8 +59,11 @@ def _acts(runs: Iterable[RunRecord], action: str, since_s: float) -> Iterator[tu
 def too_many_out(facts: Facts, policy: Policy, target: Subject) -> str:
     """Return why no further node may be taken out of service, empty when one may.
 
-    How many are out is read from the fleet; when that is not known nothing is taken out.
+    How many are out is read from the fleet; when that is not known nothing is taken out. A node that is
+    out already, drained or silent, is one of those.
     """
+    if _is(facts, "node.drained", target, True) or _is(facts, "node.connected", target, False):
+        return ""
     nodes, out = facts.read(NODES, target), facts.read(NODES_OUT, target)
     if nodes is None or out is None:
         return "how many nodes are out of service is not known"
@@ -72,3 +75,8 @@ def too_many_out(facts: Facts, policy: Policy, target: Subject) -> str:
         f"{gone} of {total} nodes are out of service, at most {allowed} may be "
         f"({policy.most_out_percent:g} %): look for one cause first"
     )
+
+
+def _is(facts: Facts, name: str, target: Subject, value: bool) -> bool:
+    reading = facts.read(name, target)
+    return reading is not None and reading.value is value

@@ -29,4 +29,8 @@ LEAST_ROLE: Final[Mapping[str, Role | None]] = {
     "/ringwatch.v1.Runs/StartRun": Role.OPERATOR,
     # An answer that approves something may need more: the run knows what its open step asks for.
     "/ringwatch.v1.Runs/Answer": Role.OPERATOR,
+    "/ringwatch.v1.Runs/PlanRun": Role.OPERATOR,
+    "/ringwatch.v1.Runs/GetSafety": Role.VIEWER,
+    # Opening the circuit breaker takes an operator; the service asks for an admin to close it.
+    "/ringwatch.v1.Runs/SetBreaker": Role.OPERATOR,
 }

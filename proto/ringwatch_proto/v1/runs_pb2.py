@@ -25,39 +25,45 @@ _sym_db = _symbol_database.Default()
 from ringwatch_proto.v1 import query_pb2 as ringwatch__proto_dot_v1_dot_query__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dringwatch_proto/v1/runs.proto\x12\x0cringwatch.v1\x1a\x1eringwatch_proto/v1/query.proto\"\'\n\x13ListRunbooksRequest\x12\x10\n\x08incident\x18\x01 \x01(\t\"\x1f\n\x11GetRunbookRequest\x12\n\n\x02id\x18\x01 \x01(\t\"D\n\x0fStartRunRequest\x12\x10\n\x08incident\x18\x01 \x01(\t\x12\x0f\n\x07runbook\x18\x02 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x03 \x01(\t\"\x1b\n\rGetRunRequest\x12\n\n\x02id\x18\x01 \x01(\t\":\n\x0fListRunsRequest\x12\x10\n\x08incident\x18\x01 \x01(\t\x12\x15\n\rinclude_ended\x18\x02 \x01(\x08\"X\n\rAnswerRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x05 \x01(\t\"\xd0\x01\n\x07Runbook\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\r\x12\r\n\x05title\x18\x03 \x01(\t\x12\x10\n\x08title_zh\x18\x04 \x01(\t\x12\x12\n\nfirst_rule\x18\x05 \x01(\t\x12\x15\n\rfirst_rule_zh\x18\x06 \x01(\t\x12\r\n\x05never\x18\x07 \x03(\t\x12\x10\n\x08severity\x18\x08 \x01(\t\x12(\n\x05steps\x18\t \x03(\x0b\x32\x19.ringwatch.v1.RunbookStep\x12\x10\n\x08triggers\x18\n \x03(\t\"\x9a\x01\n\x0bRunbookStep\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x0e\n\x06\x65xpect\x18\x04 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x05 \x01(\t\x12\x0c\n\x04risk\x18\x06 \x01(\t\x12\x10\n\x08\x61pproval\x18\x07 \x01(\t\x12\x10\n\x08question\x18\x08 \x01(\t\x12\x0f\n\x07options\x18\t \x03(\t\"6\n\x0bRunbookList\x12\'\n\x08runbooks\x18\x01 \x03(\x0b\x32\x15.ringwatch.v1.Runbook\"]\n\x04\x46\x61\x63t\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\r\n\x05\x61ge_s\x18\x04 \x01(\x02\x12\r\n\x05holds\x18\x05 \x01(\x08\x12\x0c\n\x04note\x18\x06 \x01(\t\"\x9d\x03\n\x07RunStep\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\x0f\n\x07outcome\x18\x05 \x01(\t\x12\x0b\n\x03why\x18\x06 \x01(\t\x12\x0e\n\x06\x65xpect\x18\x07 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x08 \x01(\t\x12\x0e\n\x06\x65\x66\x66\x65\x63t\x18\t \x01(\t\x12\x0c\n\x04undo\x18\n \x01(\t\x12\x0c\n\x04risk\x18\x0b \x01(\t\x12\x10\n\x08\x61pproval\x18\x0c \x01(\t\x12\x10\n\x08question\x18\r \x01(\t\x12\x0f\n\x07options\x18\x0e \x03(\t\x12!\n\x05\x66\x61\x63ts\x18\x0f \x03(\x0b\x32\x12.ringwatch.v1.Fact\x12\x0e\n\x06output\x18\x10 \x03(\t\x12\x12\n\nstarted_ns\x18\x11 \x01(\x10\x12\x10\n\x08\x65nded_ns\x18\x12 \x01(\x10\x12\n\n\x02\x62y\x18\x13 \x01(\t\x12\x14\n\x0ctyped_target\x18\x14 \x01(\t\x12\x12\n\ndeadline_s\x18\x15 \x01(\x02\x12\x11\n\thealthy_s\x18\x16 \x01(\x02\x12\x18\n\x10healthy_needed_s\x18\x17 \x01(\x02\"\xbd\x02\n\x03Run\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07runbook\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\r\x12\r\n\x05title\x18\x04 \x01(\t\x12\x10\n\x08incident\x18\x05 \x01(\t\x12\r\n\x05state\x18\x06 \x01(\t\x12\x12\n\nstarted_by\x18\x07 \x01(\t\x12\x12\n\nstarted_ns\x18\x08 \x01(\x10\x12\x10\n\x08\x65nded_ns\x18\t \x01(\x10\x12\x0f\n\x07\x63urrent\x18\n \x01(\t\x12$\n\x05steps\x18\x0b \x03(\x0b\x32\x15.ringwatch.v1.RunStep\x12\r\n\x05never\x18\x0c \x03(\t\x12\x12\n\nfirst_rule\x18\r \x01(\t\x12%\n\x06target\x18\x0e \x01(\x0b\x32\x15.ringwatch.v1.Subject\x12\x0e\n\x06result\x18\x0f \x01(\t\x12\x0c\n\x04path\x18\x10 \x03(\t\"*\n\x07RunList\x12\x1f\n\x04runs\x18\x01 \x03(\x0b\x32\x11.ringwatch.v1.Run2\x8e\x03\n\x04Runs\x12L\n\x0cListRunbooks\x12!.ringwatch.v1.ListRunbooksRequest\x1a\x19.ringwatch.v1.RunbookList\x12\x44\n\nGetRunbook\x12\x1f.ringwatch.v1.GetRunbookRequest\x1a\x15.ringwatch.v1.Runbook\x12<\n\x08StartRun\x12\x1d.ringwatch.v1.StartRunRequest\x1a\x11.ringwatch.v1.Run\x12\x38\n\x06GetRun\x12\x1b.ringwatch.v1.GetRunRequest\x1a\x11.ringwatch.v1.Run\x12@\n\x08ListRuns\x12\x1d.ringwatch.v1.ListRunsRequest\x1a\x15.ringwatch.v1.RunList\x12\x38\n\x06\x41nswer\x12\x1b.ringwatch.v1.AnswerRequest\x1a\x11.ringwatch.v1.Runb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dringwatch_proto/v1/runs.proto\x12\x0cringwatch.v1\x1a\x1eringwatch_proto/v1/query.proto\"\x12\n\x10GetSafetyRequest\">\n\x11SetBreakerRequest\x12\x0c\n\x04open\x18\x01 \x01(\x08\x12\x0b\n\x03why\x18\x02 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x03 \x01(\t\"\x97\x01\n\x06Safety\x12\x0c\n\x04mode\x18\x01 \x01(\t\x12\x17\n\x0f\x61utomatic_risks\x18\x02 \x03(\t\x12\x14\n\x0c\x62reaker_open\x18\x03 \x01(\x08\x12\x13\n\x0b\x62reaker_why\x18\x04 \x01(\t\x12\x18\n\x10\x62reaker_since_ns\x18\x05 \x01(\x10\x12\x12\n\nbreaker_by\x18\x06 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x07 \x03(\t\"\'\n\x13ListRunbooksRequest\x12\x10\n\x08incident\x18\x01 \x01(\t\"\x1f\n\x11GetRunbookRequest\x12\n\n\x02id\x18\x01 \x01(\t\"D\n\x0fStartRunRequest\x12\x10\n\x08incident\x18\x01 \x01(\t\x12\x0f\n\x07runbook\x18\x02 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x03 \x01(\t\"\x1b\n\rGetRunRequest\x12\n\n\x02id\x18\x01 \x01(\t\":\n\x0fListRunsRequest\x12\x10\n\x08incident\x18\x01 \x01(\t\x12\x15\n\rinclude_ended\x18\x02 \x01(\x08\"X\n\rAnswerRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x05 \x01(\t\"\xd0\x01\n\x07Runbook\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\r\x12\r\n\x05title\x18\x03 \x01(\t\x12\x10\n\x08title_zh\x18\x04 \x01(\t\x12\x12\n\nfirst_rule\x18\x05 \x01(\t\x12\x15\n\rfirst_rule_zh\x18\x06 \x01(\t\x12\r\n\x05never\x18\x07 \x03(\t\x12\x10\n\x08severity\x18\x08 \x01(\t\x12(\n\x05steps\x18\t \x03(\x0b\x32\x19.ringwatch.v1.RunbookStep\x12\x10\n\x08triggers\x18\n \x03(\t\"\x9a\x01\n\x0bRunbookStep\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x0e\n\x06\x65xpect\x18\x04 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x05 \x01(\t\x12\x0c\n\x04risk\x18\x06 \x01(\t\x12\x10\n\x08\x61pproval\x18\x07 \x01(\t\x12\x10\n\x08question\x18\x08 \x01(\t\x12\x0f\n\x07options\x18\t \x03(\t\"6\n\x0bRunbookList\x12\'\n\x08runbooks\x18\x01 \x03(\x0b\x32\x15.ringwatch.v1.Runbook\"]\n\x04\x46\x61\x63t\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\r\n\x05\x61ge_s\x18\x04 \x01(\x02\x12\r\n\x05holds\x18\x05 \x01(\x08\x12\x0c\n\x04note\x18\x06 \x01(\t\"\xcf\x03\n\x07RunStep\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\x0f\n\x07outcome\x18\x05 \x01(\t\x12\x0b\n\x03why\x18\x06 \x01(\t\x12\x0e\n\x06\x65xpect\x18\x07 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x08 \x01(\t\x12\x0e\n\x06\x65\x66\x66\x65\x63t\x18\t \x01(\t\x12\x0c\n\x04undo\x18\n \x01(\t\x12\x0c\n\x04risk\x18\x0b \x01(\t\x12\x10\n\x08\x61pproval\x18\x0c \x01(\t\x12\x10\n\x08question\x18\r \x01(\t\x12\x0f\n\x07options\x18\x0e \x03(\t\x12!\n\x05\x66\x61\x63ts\x18\x0f \x03(\x0b\x32\x12.ringwatch.v1.Fact\x12\x0e\n\x06output\x18\x10 \x03(\t\x12\x12\n\nstarted_ns\x18\x11 \x01(\x10\x12\x10\n\x08\x65nded_ns\x18\x12 \x01(\x10\x12\n\n\x02\x62y\x18\x13 \x01(\t\x12\x14\n\x0ctyped_target\x18\x14 \x01(\t\x12\x12\n\ndeadline_s\x18\x15 \x01(\x02\x12\x11\n\thealthy_s\x18\x16 \x01(\x02\x12\x18\n\x10healthy_needed_s\x18\x17 \x01(\x02\x12\x0b\n\x03way\x18\x18 \x01(\t\x12\x0e\n\x06undone\x18\x19 \x01(\t\x12\x13\n\x0bundo_target\x18\x1a \x01(\t\"\xbd\x02\n\x03Run\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07runbook\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\r\x12\r\n\x05title\x18\x04 \x01(\t\x12\x10\n\x08incident\x18\x05 \x01(\t\x12\r\n\x05state\x18\x06 \x01(\t\x12\x12\n\nstarted_by\x18\x07 \x01(\t\x12\x12\n\nstarted_ns\x18\x08 \x01(\x10\x12\x10\n\x08\x65nded_ns\x18\t \x01(\x10\x12\x0f\n\x07\x63urrent\x18\n \x01(\t\x12$\n\x05steps\x18\x0b \x03(\x0b\x32\x15.ringwatch.v1.RunStep\x12\r\n\x05never\x18\x0c \x03(\t\x12\x12\n\nfirst_rule\x18\r \x01(\t\x12%\n\x06target\x18\x0e \x01(\x0b\x32\x15.ringwatch.v1.Subject\x12\x0e\n\x06result\x18\x0f \x01(\t\x12\x0c\n\x04path\x18\x10 \x03(\t\"*\n\x07RunList\x12\x1f\n\x04runs\x18\x01 \x03(\x0b\x32\x11.ringwatch.v1.Run2\xd3\x04\n\x04Runs\x12L\n\x0cListRunbooks\x12!.ringwatch.v1.ListRunbooksRequest\x1a\x19.ringwatch.v1.RunbookList\x12\x44\n\nGetRunbook\x12\x1f.ringwatch.v1.GetRunbookRequest\x1a\x15.ringwatch.v1.Runbook\x12<\n\x08StartRun\x12\x1d.ringwatch.v1.StartRunRequest\x1a\x11.ringwatch.v1.Run\x12\x38\n\x06GetRun\x12\x1b.ringwatch.v1.GetRunRequest\x1a\x11.ringwatch.v1.Run\x12@\n\x08ListRuns\x12\x1d.ringwatch.v1.ListRunsRequest\x1a\x15.ringwatch.v1.RunList\x12\x38\n\x06\x41nswer\x12\x1b.ringwatch.v1.AnswerRequest\x1a\x11.ringwatch.v1.Run\x12;\n\x07PlanRun\x12\x1d.ringwatch.v1.StartRunRequest\x1a\x11.ringwatch.v1.Run\x12\x41\n\tGetSafety\x12\x1e.ringwatch.v1.GetSafetyRequest\x1a\x14.ringwatch.v1.Safety\x12\x43\n\nSetBreaker\x12\x1f.ringwatch.v1.SetBreakerRequest\x1a\x14.ringwatch.v1.Safetyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ringwatch_proto.v1.runs_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTRUNBOOKSREQUEST']._serialized_start=79
-  _globals['_LISTRUNBOOKSREQUEST']._serialized_end=118
-  _globals['_GETRUNBOOKREQUEST']._serialized_start=120
-  _globals['_GETRUNBOOKREQUEST']._serialized_end=151
-  _globals['_STARTRUNREQUEST']._serialized_start=153
-  _globals['_STARTRUNREQUEST']._serialized_end=221
-  _globals['_GETRUNREQUEST']._serialized_start=223
-  _globals['_GETRUNREQUEST']._serialized_end=250
-  _globals['_LISTRUNSREQUEST']._serialized_start=252
-  _globals['_LISTRUNSREQUEST']._serialized_end=310
-  _globals['_ANSWERREQUEST']._serialized_start=312
-  _globals['_ANSWERREQUEST']._serialized_end=400
-  _globals['_RUNBOOK']._serialized_start=403
-  _globals['_RUNBOOK']._serialized_end=611
-  _globals['_RUNBOOKSTEP']._serialized_start=614
-  _globals['_RUNBOOKSTEP']._serialized_end=768
-  _globals['_RUNBOOKLIST']._serialized_start=770
-  _globals['_RUNBOOKLIST']._serialized_end=824
-  _globals['_FACT']._serialized_start=826
-  _globals['_FACT']._serialized_end=919
-  _globals['_RUNSTEP']._serialized_start=922
-  _globals['_RUNSTEP']._serialized_end=1335
-  _globals['_RUN']._serialized_start=1338
-  _globals['_RUN']._serialized_end=1655
-  _globals['_RUNLIST']._serialized_start=1657
-  _globals['_RUNLIST']._serialized_end=1699
-  _globals['_RUNS']._serialized_start=1702
-  _globals['_RUNS']._serialized_end=2100
+  _globals['_GETSAFETYREQUEST']._serialized_start=79
+  _globals['_GETSAFETYREQUEST']._serialized_end=97
+  _globals['_SETBREAKERREQUEST']._serialized_start=99
+  _globals['_SETBREAKERREQUEST']._serialized_end=161
+  _globals['_SAFETY']._serialized_start=164
+  _globals['_SAFETY']._serialized_end=315
+  _globals['_LISTRUNBOOKSREQUEST']._serialized_start=317
+  _globals['_LISTRUNBOOKSREQUEST']._serialized_end=356
+  _globals['_GETRUNBOOKREQUEST']._serialized_start=358
+  _globals['_GETRUNBOOKREQUEST']._serialized_end=389
+  _globals['_STARTRUNREQUEST']._serialized_start=391
+  _globals['_STARTRUNREQUEST']._serialized_end=459
+  _globals['_GETRUNREQUEST']._serialized_start=461
+  _globals['_GETRUNREQUEST']._serialized_end=488
+  _globals['_LISTRUNSREQUEST']._serialized_start=490
+  _globals['_LISTRUNSREQUEST']._serialized_end=548
+  _globals['_ANSWERREQUEST']._serialized_start=550
+  _globals['_ANSWERREQUEST']._serialized_end=638
+  _globals['_RUNBOOK']._serialized_start=641
+  _globals['_RUNBOOK']._serialized_end=849
+  _globals['_RUNBOOKSTEP']._serialized_start=852
+  _globals['_RUNBOOKSTEP']._serialized_end=1006
+  _globals['_RUNBOOKLIST']._serialized_start=1008
+  _globals['_RUNBOOKLIST']._serialized_end=1062
+  _globals['_FACT']._serialized_start=1064
+  _globals['_FACT']._serialized_end=1157
+  _globals['_RUNSTEP']._serialized_start=1160
+  _globals['_RUNSTEP']._serialized_end=1623
+  _globals['_RUN']._serialized_start=1626
+  _globals['_RUN']._serialized_end=1943
+  _globals['_RUNLIST']._serialized_start=1945
+  _globals['_RUNLIST']._serialized_end=1987
+  _globals['_RUNS']._serialized_start=1990
+  _globals['_RUNS']._serialized_end=2585
 # @@protoc_insertion_point(module_scope)

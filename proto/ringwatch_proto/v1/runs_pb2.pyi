@@ -7,6 +7,38 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class GetSafetyRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class SetBreakerRequest(_message.Message):
+    __slots__ = ("open", "why", "author")
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    open: bool
+    why: str
+    author: str
+    def __init__(self, open: bool = ..., why: _Optional[str] = ..., author: _Optional[str] = ...) -> None: ...
+
+class Safety(_message.Message):
+    __slots__ = ("mode", "automatic_risks", "breaker_open", "breaker_why", "breaker_since_ns", "breaker_by", "calls")
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    AUTOMATIC_RISKS_FIELD_NUMBER: _ClassVar[int]
+    BREAKER_OPEN_FIELD_NUMBER: _ClassVar[int]
+    BREAKER_WHY_FIELD_NUMBER: _ClassVar[int]
+    BREAKER_SINCE_NS_FIELD_NUMBER: _ClassVar[int]
+    BREAKER_BY_FIELD_NUMBER: _ClassVar[int]
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    mode: str
+    automatic_risks: _containers.RepeatedScalarFieldContainer[str]
+    breaker_open: bool
+    breaker_why: str
+    breaker_since_ns: int
+    breaker_by: str
+    calls: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, mode: _Optional[str] = ..., automatic_risks: _Optional[_Iterable[str]] = ..., breaker_open: bool = ..., breaker_why: _Optional[str] = ..., breaker_since_ns: _Optional[int] = ..., breaker_by: _Optional[str] = ..., calls: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class ListRunbooksRequest(_message.Message):
     __slots__ = ("incident",)
     INCIDENT_FIELD_NUMBER: _ClassVar[int]
@@ -126,7 +158,7 @@ class Fact(_message.Message):
     def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ..., unit: _Optional[str] = ..., age_s: _Optional[float] = ..., holds: bool = ..., note: _Optional[str] = ...) -> None: ...
 
 class RunStep(_message.Message):
-    __slots__ = ("id", "kind", "title", "state", "outcome", "why", "expect", "command", "effect", "undo", "risk", "approval", "question", "options", "facts", "output", "started_ns", "ended_ns", "by", "typed_target", "deadline_s", "healthy_s", "healthy_needed_s")
+    __slots__ = ("id", "kind", "title", "state", "outcome", "why", "expect", "command", "effect", "undo", "risk", "approval", "question", "options", "facts", "output", "started_ns", "ended_ns", "by", "typed_target", "deadline_s", "healthy_s", "healthy_needed_s", "way", "undone", "undo_target")
     ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
@@ -150,6 +182,9 @@ class RunStep(_message.Message):
     DEADLINE_S_FIELD_NUMBER: _ClassVar[int]
     HEALTHY_S_FIELD_NUMBER: _ClassVar[int]
     HEALTHY_NEEDED_S_FIELD_NUMBER: _ClassVar[int]
+    WAY_FIELD_NUMBER: _ClassVar[int]
+    UNDONE_FIELD_NUMBER: _ClassVar[int]
+    UNDO_TARGET_FIELD_NUMBER: _ClassVar[int]
     id: str
     kind: str
     title: str
@@ -173,7 +208,10 @@ class RunStep(_message.Message):
     deadline_s: float
     healthy_s: float
     healthy_needed_s: float
-    def __init__(self, id: _Optional[str] = ..., kind: _Optional[str] = ..., title: _Optional[str] = ..., state: _Optional[str] = ..., outcome: _Optional[str] = ..., why: _Optional[str] = ..., expect: _Optional[str] = ..., command: _Optional[str] = ..., effect: _Optional[str] = ..., undo: _Optional[str] = ..., risk: _Optional[str] = ..., approval: _Optional[str] = ..., question: _Optional[str] = ..., options: _Optional[_Iterable[str]] = ..., facts: _Optional[_Iterable[_Union[Fact, _Mapping]]] = ..., output: _Optional[_Iterable[str]] = ..., started_ns: _Optional[int] = ..., ended_ns: _Optional[int] = ..., by: _Optional[str] = ..., typed_target: _Optional[str] = ..., deadline_s: _Optional[float] = ..., healthy_s: _Optional[float] = ..., healthy_needed_s: _Optional[float] = ...) -> None: ...
+    way: str
+    undone: str
+    undo_target: str
+    def __init__(self, id: _Optional[str] = ..., kind: _Optional[str] = ..., title: _Optional[str] = ..., state: _Optional[str] = ..., outcome: _Optional[str] = ..., why: _Optional[str] = ..., expect: _Optional[str] = ..., command: _Optional[str] = ..., effect: _Optional[str] = ..., undo: _Optional[str] = ..., risk: _Optional[str] = ..., approval: _Optional[str] = ..., question: _Optional[str] = ..., options: _Optional[_Iterable[str]] = ..., facts: _Optional[_Iterable[_Union[Fact, _Mapping]]] = ..., output: _Optional[_Iterable[str]] = ..., started_ns: _Optional[int] = ..., ended_ns: _Optional[int] = ..., by: _Optional[str] = ..., typed_target: _Optional[str] = ..., deadline_s: _Optional[float] = ..., healthy_s: _Optional[float] = ..., healthy_needed_s: _Optional[float] = ..., way: _Optional[str] = ..., undone: _Optional[str] = ..., undo_target: _Optional[str] = ...) -> None: ...
 
 class Run(_message.Message):
     __slots__ = ("id", "runbook", "revision", "title", "incident", "state", "started_by", "started_ns", "ended_ns", "current", "steps", "never", "first_rule", "target", "result", "path")

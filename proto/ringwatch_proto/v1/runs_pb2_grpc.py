@@ -64,6 +64,21 @@ class RunsStub(object):
                 request_serializer=ringwatch__proto_dot_v1_dot_runs__pb2.AnswerRequest.SerializeToString,
                 response_deserializer=ringwatch__proto_dot_v1_dot_runs__pb2.Run.FromString,
                 _registered_method=True)
+        self.PlanRun = channel.unary_unary(
+                '/ringwatch.v1.Runs/PlanRun',
+                request_serializer=ringwatch__proto_dot_v1_dot_runs__pb2.StartRunRequest.SerializeToString,
+                response_deserializer=ringwatch__proto_dot_v1_dot_runs__pb2.Run.FromString,
+                _registered_method=True)
+        self.GetSafety = channel.unary_unary(
+                '/ringwatch.v1.Runs/GetSafety',
+                request_serializer=ringwatch__proto_dot_v1_dot_runs__pb2.GetSafetyRequest.SerializeToString,
+                response_deserializer=ringwatch__proto_dot_v1_dot_runs__pb2.Safety.FromString,
+                _registered_method=True)
+        self.SetBreaker = channel.unary_unary(
+                '/ringwatch.v1.Runs/SetBreaker',
+                request_serializer=ringwatch__proto_dot_v1_dot_runs__pb2.SetBreakerRequest.SerializeToString,
+                response_deserializer=ringwatch__proto_dot_v1_dot_runs__pb2.Safety.FromString,
+                _registered_method=True)
 
 
 class RunsServicer(object):
@@ -106,6 +121,27 @@ class RunsServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PlanRun(self, request, context):
+        """What a runbook would do now: every dry run is made, nothing is changed and no run begins. The answer
+        is a run in state "planned" whose steps hold commands, readings and what the dry runs said.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSafety(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetBreaker(self, request, context):
+        """Opening takes an operator, closing an admin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RunsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -138,6 +174,21 @@ def add_RunsServicer_to_server(servicer, server):
                     servicer.Answer,
                     request_deserializer=ringwatch__proto_dot_v1_dot_runs__pb2.AnswerRequest.FromString,
                     response_serializer=ringwatch__proto_dot_v1_dot_runs__pb2.Run.SerializeToString,
+            ),
+            'PlanRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlanRun,
+                    request_deserializer=ringwatch__proto_dot_v1_dot_runs__pb2.StartRunRequest.FromString,
+                    response_serializer=ringwatch__proto_dot_v1_dot_runs__pb2.Run.SerializeToString,
+            ),
+            'GetSafety': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSafety,
+                    request_deserializer=ringwatch__proto_dot_v1_dot_runs__pb2.GetSafetyRequest.FromString,
+                    response_serializer=ringwatch__proto_dot_v1_dot_runs__pb2.Safety.SerializeToString,
+            ),
+            'SetBreaker': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetBreaker,
+                    request_deserializer=ringwatch__proto_dot_v1_dot_runs__pb2.SetBreakerRequest.FromString,
+                    response_serializer=ringwatch__proto_dot_v1_dot_runs__pb2.Safety.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -302,6 +353,87 @@ class Runs(object):
             '/ringwatch.v1.Runs/Answer',
             ringwatch__proto_dot_v1_dot_runs__pb2.AnswerRequest.SerializeToString,
             ringwatch__proto_dot_v1_dot_runs__pb2.Run.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlanRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ringwatch.v1.Runs/PlanRun',
+            ringwatch__proto_dot_v1_dot_runs__pb2.StartRunRequest.SerializeToString,
+            ringwatch__proto_dot_v1_dot_runs__pb2.Run.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSafety(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ringwatch.v1.Runs/GetSafety',
+            ringwatch__proto_dot_v1_dot_runs__pb2.GetSafetyRequest.SerializeToString,
+            ringwatch__proto_dot_v1_dot_runs__pb2.Safety.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetBreaker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ringwatch.v1.Runs/SetBreaker',
+            ringwatch__proto_dot_v1_dot_runs__pb2.SetBreakerRequest.SerializeToString,
+            ringwatch__proto_dot_v1_dot_runs__pb2.Safety.FromString,
             options,
             channel_credentials,
             insecure,
