@@ -14,7 +14,7 @@ os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_client")
 import grpc
 import grpc.aio
 
-from ringwatch_proto.dialling import is_loopback  # noqa: E402
+from ringwatch_proto.dialling import is_loopback
 from ringwatch_proto.errors import ConfigError
 
 _OPTIONS: Final = (
