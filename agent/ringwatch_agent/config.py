@@ -98,6 +98,9 @@ class AgentConfig:
         default_factory=dict
     )
     sources_off: Annotated[frozenset[str], Doc("sources not to read, comma-separated", _names)] = frozenset()
+    kubelet: Annotated[Path, Doc("the kubelet's pod-resources socket, asked where it exists", Path)] = Path(
+        "/var/lib/kubelet/pod-resources/kubelet.sock"
+    )
     ports_off: Annotated[
         frozenset[str], Doc("ports not to read, names or patterns such as mlx5_1/*, comma-separated", _names)
     ] = frozenset()
