@@ -17,6 +17,11 @@ BENCHES: Final[dict[str, tuple[str, str]]] = {
     ),
     "soak": ("ringwatch_drills.bench.soak:main", "the agent under random faults: memory, threads, losses"),
     "fuzz": ("ringwatch_drills.bench.fuzz:main", "diagnose, fed by a coverage-guided fuzzer"),
+    "console": ("ringwatch_drills.bench.console:main", "the console in a real terminal, by fleet size"),
+    "faults": (
+        "ringwatch_drills.bench.agent_faults:main",
+        "GPU faults of an emulated driver: what scan, /metrics and collector show, and after how long",
+    ),
     "cases": (
         "ringwatch_drills.bench.cases:main",
         "diagnose, scored on a folder of cases with known answers",

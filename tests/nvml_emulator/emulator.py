@@ -42,10 +42,11 @@ class Emulator:
         self._values |= {key.replace("__", "."): value for key, value in values.items()}
         self._write()
 
-    def clear(self) -> None:
-        """Make everything healthy again, Xids that were told apart: those stay told."""
-        self._values = {key: value for key, value in self._values.items() if key.startswith("xid.")}
-        self._write()
+    def clear(self, **values: int) -> None:
+        """Make everything healthy but ``values``. Xids and reloads that were are not unmade."""
+        lasting = ("xid.", "reloads")
+        self._values = {key: value for key, value in self._values.items() if key.startswith(lasting)}
+        self.set(**values)
 
     def xid(self, gpu: int, code: int) -> None:
         """Have the driver report an Xid of a GPU once."""

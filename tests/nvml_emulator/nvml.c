@@ -197,9 +197,9 @@ static ull ecc_total(const Gpu *gpu, int uncorrected, int aggregate) {
     ull sum = 0;
     for (int sram = 0; sram < 2; sram++) {
         snprintf(key, sizeof key, "%s.%s%s", kind, sram ? "sram" : "dram", end);
-        sum += of(gpu, key, 0);
+        sum += grown(gpu, key, 0);
     }
-    return sum + (aggregate ? 0 : of(gpu, kind, 0));
+    return sum;
 }
 int nvmlDeviceGetSramEccErrorStatus(Gpu *gpu, Sram *sram) {
     uint version = sram->version;

@@ -19,7 +19,7 @@ METRICS: Final = {
 }
 _VERSION: Final = 1
 _HEAD: Final = struct.Struct("<IIQQ")
-_METRIC: Final = struct.Struct("<IId24x")
+METRIC: Final = struct.Struct("<IId24x")
 
 
 def activity(place: Place) -> Ask | None:
@@ -30,7 +30,7 @@ def activity(place: Place) -> Ask | None:
     if take is None or compute is None or support is None or allocate is None:
         return None
     samples = [ctypes.c_void_p(), ctypes.c_void_p()]
-    metrics = (ctypes.c_char * (_HEAD.size + _METRIC.size * len(METRICS)))()
+    metrics = (ctypes.c_char * (_HEAD.size + METRIC.size * len(METRICS)))()
     columns = [place.column[signal] for signal in METRICS.values()]
     state = {"taken": -1}
 
@@ -57,11 +57,11 @@ def activity(place: Place) -> Ask | None:
     def evaluate(row: Row, before: ctypes.c_void_p, now: ctypes.c_void_p) -> int:
         _HEAD.pack_into(metrics, 0, _VERSION, len(METRICS), before.value or 0, now.value or 0)
         for at, metric in enumerate(METRICS):
-            _METRIC.pack_into(metrics, _HEAD.size + at * _METRIC.size, metric, 0, 0.0)
+            METRIC.pack_into(metrics, _HEAD.size + at * METRIC.size, metric, 0, 0.0)
         code = compute(ctypes.byref(metrics))
         if code == nvml.SUCCESS:
             for at, column in enumerate(columns):
-                _id, result, value = _METRIC.unpack_from(metrics, _HEAD.size + at * _METRIC.size)
+                _id, result, value = METRIC.unpack_from(metrics, _HEAD.size + at * METRIC.size)
                 row[column] = value if result == nvml.SUCCESS else math.nan
         return code
 

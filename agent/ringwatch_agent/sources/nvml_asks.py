@@ -12,7 +12,9 @@ from ringwatch_agent.sources import nvml_library as nvml
 
 _MIB: Final = 1 << 20
 _NOT_AVAILABLE: Final = (1 << 64) - 1
-_PROCESS: Final = struct.Struct("<I4xQII")
+PROCESS: Final = struct.Struct("<I4xQII")
+# version, cluster, status, clique, state, health mask, health summary.
+FABRIC: Final = struct.Struct("<I16xIIIIB3x")
 
 Row = list[float]
 # Asks once, writes what came into the row, returns NVML's code. ``now_s`` is monotonic.
@@ -198,7 +200,7 @@ def processes(place: Place) -> Ask | None:
         return None
     column, memory_column = place.column["processes"], place.column["process_memory_mib"]
     handle, count, room = place.handle, ctypes.c_uint(), 32
-    buffer = (ctypes.c_char * (_PROCESS.size * room))()
+    buffer = (ctypes.c_char * (PROCESS.size * room))()
 
     def ask(row: Row, _: float) -> int:
         nonlocal buffer, room
@@ -206,11 +208,11 @@ def processes(place: Place) -> Ask | None:
         code = function(handle, ctypes.byref(count), buffer)
         if code == nvml.INSUFFICIENT_SIZE and room < count.value < 1 << 16:
             room = 2 * count.value  # the list may have grown again by the next call
-            buffer = (ctypes.c_char * (_PROCESS.size * room))()
+            buffer = (ctypes.c_char * (PROCESS.size * room))()
             count.value = room
             code = function(handle, ctypes.byref(count), buffer)
         if code == 0:
-            used = [_PROCESS.unpack_from(buffer, at * _PROCESS.size)[1] for at in range(count.value)]
+            used = [PROCESS.unpack_from(buffer, at * PROCESS.size)[1] for at in range(count.value)]
             row[column] = len(used)
             known = [each for each in used if each != _NOT_AVAILABLE]
             row[memory_column] = sum(known) / _MIB if known or not used else math.nan
@@ -224,8 +226,7 @@ def fabric(place: Place) -> Ask | None:
     function = place.library.function("nvmlDeviceGetGpuFabricInfoV")
     if function is None:
         return None
-    layout = struct.Struct("<I16xIIIIB3x")
-    buffer = (ctypes.c_char * layout.size)()
+    buffer = (ctypes.c_char * FABRIC.size)()
     state_at, health_at, bits_at = (
         place.column[name] for name in ("fabric_state", "fabric_health", "fabric_health_bits")
     )
@@ -235,7 +236,7 @@ def fabric(place: Place) -> Ask | None:
         struct.pack_into("<I", buffer, 0, 0x3000028)
         code = function(handle, out)
         if code == 0:
-            _version, status, _clique, state, bits, health = layout.unpack_from(buffer)
+            _version, status, _clique, state, bits, health = FABRIC.unpack_from(buffer)
             if state == 0:
                 return nvml.NOT_SUPPORTED
             row[state_at] = 4 if state == 3 and status else state

@@ -67,7 +67,7 @@ class Reader:
     def _start(self) -> None:
         try:
             library = nvml.Library()
-            library.call(("nvmlInit_v2",))
+            library.call(("nvmlInitWithFlags",), ctypes.c_uint(0))
             count = ctypes.c_uint()
             library.call(("nvmlDeviceGetCount_v2",), ctypes.byref(count))
         except nvml.NvmlFailed as error:

@@ -29,6 +29,12 @@ class Emulator(Protocol):
     def set(self, **values: int) -> None:
         """Change what NVML says from now on."""
 
+    def clear(self, **values: int) -> None:
+        """Make everything healthy but ``values``."""
+
+    def xid(self, gpu: int, code: int) -> None:
+        """Have the driver report an Xid of a GPU once."""
+
 
 def emulator(folder: Path) -> Emulator:
     """Return an emulated NVML that lives in ``folder``; it comes with the source tree, not with the wheel."""
