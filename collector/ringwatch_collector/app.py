@@ -29,6 +29,7 @@ from ringwatch_collector.fusion import fuse
 from ringwatch_collector.ground import data_folder, database_url, fleet_policy, lock_folder
 from ringwatch_collector.incidents import IncidentBook, IncidentPolicy
 from ringwatch_collector.ingest import TelemetryService
+from ringwatch_collector.intake import FleetIntake
 from ringwatch_collector.query import QueryService
 from ringwatch_collector.runner import Runner
 from ringwatch_collector.runs import build_runs, runbooks_for, summaries
@@ -78,7 +79,9 @@ class Collector:
         self._ingest = TelemetryService(
             config=config,
             clock=self.clock,
-            fleet=self.fleet,
+            intake=FleetIntake(
+                fleet=self.fleet, store=self.store, clock=self.clock, counters=self.counters
+            ),
             store=self.store,
             sessions=self.sessions,
             broker=self.broker,

@@ -1,6 +1,6 @@
 """The Telemetry service: takes agents' streams, checks every message, and says what is durable.
 
-It applies what is valid to the fleet state and hands events to the store; it judges no reading.
+What is valid goes to an intake: into the fleet of this process, or onto the bus. It judges no reading.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from ringwatch_collector.broker import ActionBroker
 from ringwatch_collector.clock import Clock
 from ringwatch_collector.config import CollectorConfig
 from ringwatch_collector.counters import Counters
-from ringwatch_collector.fleet.nodes import Node
-from ringwatch_collector.fleet.state import FleetState
+from ringwatch_collector.intake import Intake
 from ringwatch_collector.pace import Pace
 from ringwatch_collector.rpc import Context
 from ringwatch_collector.sessions import Outbox, Sessions
 from ringwatch_collector.store.store import Store
-from ringwatch_collector.streams import Acknowledgements, Ledger, Mark, Stream
+from ringwatch_collector.streams import Acknowledgements, Ledger, Stream
 from ringwatch_collector.validate import BadMessage, check_batch, check_hello, clean
 from ringwatch_proto.v1 import telemetry_pb2 as wire
 
@@ -43,7 +42,7 @@ class TelemetryService:
         *,
         config: CollectorConfig,
         clock: Clock,
-        fleet: FleetState,
+        intake: Intake,
         store: Store,
         sessions: Sessions,
         broker: ActionBroker,
@@ -52,7 +51,7 @@ class TelemetryService:
     ) -> None:
         self._config = config
         self._clock = clock
-        self._fleet = fleet
+        self._intake = intake
         self._store = store
         self._sessions = sessions
         self._broker = broker
@@ -116,7 +115,7 @@ class TelemetryService:
 
     def _close(self, stream: Stream) -> None:
         if stream.hello is not None and self._sessions.close(stream.hello.node, stream.outbox):
-            self._fleet.connected(stream.hello.node, connected=False)
+            self._intake.connected(stream.hello.node, connected=False)
 
     async def _read_all(self, stream: Stream, context: Context) -> None:
         pace = Pace(self._config.stream_messages_per_s, self._config.stream_burst, self._clock.monotonic_s)
@@ -173,12 +172,12 @@ class TelemetryService:
             raise BadMessage("undecodable", "a message is not an AgentMessage") from error
         body = message.WhichOneof("body")
         if body == "batch":
-            self._take_batch(stream, message.batch)
+            self._take_batch(stream, message.batch, data)
             return (
                 self._until_disk(stream) if len(stream.pending) > self._config.most_unacknowledged else None
             )
         if body == "hello":
-            return self._take_hello(stream, message.hello)
+            return self._take_hello(stream, message.hello, data)
         if body is None:
             raise BadMessage("empty", "a message holds nothing that this collector knows")
         if stream.hello is None:
@@ -193,7 +192,7 @@ class TelemetryService:
             await asyncio.wait([each for _, each in stream.pending if each is not None][:1])
             stream.settle()
 
-    async def _take_hello(self, stream: Stream, hello: wire.Hello) -> None:
+    async def _take_hello(self, stream: Stream, hello: wire.Hello, data: bytes) -> None:
         schema = check_hello(hello)
         if stream.proven_node not in (None, hello.node):
             raise BadMessage("foreign_node", f"node {stream.proven_node!r} speaks for {hello.node!r}")
@@ -204,10 +203,7 @@ class TelemetryService:
             wait_s = self._admission.take()
             if wait_s:
                 await asyncio.sleep(wait_s)
-            if (
-                self._fleet.nodes.get(hello.node) is None
-                and len(self._fleet.nodes) >= self._config.most_nodes
-            ):
+            if not self._intake.knows(hello.node) and len(self._intake) >= self._config.most_nodes:
                 self._refuse(stream, "too_many_nodes", f"{self._config.most_nodes} nodes are the limit", 60.0)
                 return
             if self._sessions.open(hello.node, stream.outbox):
@@ -215,15 +211,15 @@ class TelemetryService:
                 _LOG.warning("node %s: a newer stream replaced the one that was up", hello.node)
         elif not self._sessions.is_current(hello.node, stream.outbox):
             return
-        stream.node = self._fleet.hello(hello, self._clock.now_s())
+        stream.node = self._intake.hello(hello, data)
         stream.hello, stream.schema = hello, schema
         stream.mark = self._ledger.mark(hello.node, hello.spool_id)
-        self._fleet.connected(hello.node, connected=True)
+        self._intake.connected(hello.node, connected=True)
         if first:
             welcome = wire.Welcome(collector=self._name, wall_ns=round(self._clock.now_s() * 1e9))
             stream.outbox.put(wire.CollectorMessage(welcome=welcome))
 
-    def _take_batch(self, stream: Stream, batch: wire.Batch) -> None:
+    def _take_batch(self, stream: Stream, batch: wire.Batch, data: bytes) -> None:
         hello, schema, node, mark = stream.hello, stream.schema, stream.node, stream.mark
         if hello is None or schema is None or node is None or mark is None:
             raise BadMessage("no_hello", "a batch came before Hello")
@@ -235,7 +231,7 @@ class TelemetryService:
         if sequence < stream.last_sequence:
             raise BadMessage("out_of_order", f"sequence {sequence} came after {stream.last_sequence}")
         stream.last_sequence = sequence
-        durable = self._apply(node, mark, batch, sequence)
+        durable = self._intake.batch(node, mark, batch, data)
         if durable is None and not stream.pending:
             stream.settled = sequence
             self._acknowledgements.later(stream)
@@ -243,27 +239,6 @@ class TelemetryService:
         stream.pending.append((sequence, durable))
         if durable is not None:
             durable.add_done_callback(_settler(stream))
-
-    def _apply(self, node: Node, mark: Mark, batch: wire.Batch, sequence: int) -> asyncio.Future[None] | None:
-        """Apply a batch once; return the future of its events, None when nothing has to reach the disk."""
-        now_s, counters = self._clock.now_s(), self._counters
-        if sequence <= mark.applied:
-            counters.batches_duplicate += 1
-            # Its events may have been applied and not yet stored: storing them again is harmless.
-            events = self._fleet.seen(node, batch, now_s) if batch.events else []
-        else:
-            events = self._fleet.batch(node, batch, mark.spool, now_s)
-            mark.applied = sequence
-            counters.batches_taken += 1
-            counters.events_taken += len(events)
-            for item in batch.dropped:
-                counters.dropped_by_agents[item.kind] += item.count
-        if not events:
-            return None
-        rows = [(raw.id, raw.wall_ns, event) for raw, event in zip(batch.events, events, strict=True)]
-        durable = self._store.put_events(mark.spool, rows)
-        self._store.note_progress(node.name, mark.spool, sequence, now_s)
-        return durable
 
 
 def _settler(stream: Stream) -> Callable[[asyncio.Future[None]], None]:
