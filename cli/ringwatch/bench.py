@@ -16,6 +16,10 @@ BENCHES: Final[dict[str, tuple[str, str]]] = {
         "what the agent costs beside two exporters: connected, cut off, catching up",
     ),
     "soak": ("ringwatch_drills.bench.soak:main", "the agent under random faults: memory, threads, losses"),
+    "kernel-lines": (
+        "ringwatch_drills.bench.kernel_lines:main",
+        "kernel logs of cases with known answers: events expected against events seen",
+    ),
     "fuzz": ("ringwatch_drills.bench.fuzz:main", "diagnose, fed by a coverage-guided fuzzer"),
     "console": ("ringwatch_drills.bench.console:main", "the console in a real terminal, by fleet size"),
     "faults": (
@@ -32,7 +36,7 @@ BENCHES: Final[dict[str, tuple[str, str]]] = {
 def main(argv: Sequence[str]) -> int:
     """Run the named bench and return its exit code."""
     if not argv or argv[0] not in BENCHES:
-        lines = [f"  {name:<10} {what}" for name, (_, what) in BENCHES.items()]
+        lines = [f"  {name:<13} {what}" for name, (_, what) in BENCHES.items()]
         print("usage: ringwatch bench NAME [--json]\n\n" + "\n".join(lines), file=sys.stderr)
         return 2
     module, _, function = BENCHES[argv[0]][0].partition(":")

@@ -32,7 +32,7 @@ from ringwatch_drills.bench.agent_rig import (
 from ringwatch_drills.bench.process_cost import Memory, cpu_s, memory
 from ringwatch_drills.bench.relay import Relay
 
-_SETTLE_S: Final = 8.0
+_SETTLE_S: Final = 10.0
 _CATCH_UP_S: Final = 600.0
 
 
@@ -75,9 +75,14 @@ class Rig:
     collector: CollectorProcess
     agent: AgentProcess
 
+    @property
+    def page(self) -> str:
+        """Return where the agent's page is."""
+        return f"http://{self.agent.metrics}/metrics"
+
     def metric(self, name: str) -> float:
         """Return one of the agent's own numbers from its page."""
-        lines = peers.scrape(f"http://{self.agent.metrics}/metrics").splitlines()
+        lines = peers.scrape(self.page).splitlines()
         return float(next(line for line in lines if line.startswith(name)).rpartition(" ")[2])
 
 
@@ -99,7 +104,7 @@ async def _rig(folder: Path, driver: Emulator) -> AsyncIterator[Rig]:
 
 async def _connected(rig: Rig, seconds: float) -> dict[str, Any]:
     """Measure the agent as it runs every day."""
-    page = await asyncio.to_thread(peers.scrape, f"http://{rig.agent.metrics}/metrics")
+    page = await asyncio.to_thread(peers.scrape, rig.page)
     meter, before = Meter(rig.agent.pid), rig.relay.sent_bytes
     await asyncio.sleep(seconds)
     cost = meter.cost()
@@ -134,59 +139,78 @@ async def _away(rig: Rig, seconds: float) -> tuple[dict[str, Any], dict[str, Any
 
 
 def _losses(rig: Rig) -> dict[str, Any]:
-    """Compare what the agent numbered with what the collector holds."""
-    page = peers.scrape(f"http://{rig.agent.metrics}/metrics")
-    dropped = [line for line in page.splitlines() if line.startswith("ringwatch_agent_dropped_total")]
+    """Compare what the agent counts as dropped with what the collector holds."""
+    dropped = [
+        line
+        for line in peers.scrape(rig.page).splitlines()
+        if line.startswith("ringwatch_agent_dropped_total")
+    ]
     with sqlite3.connect(f"file:{rig.collector.database}?mode=ro", uri=True) as database:
-        taken = database.execute("SELECT sequence FROM progress WHERE node = 'bench'").fetchall()
-        events = database.execute("SELECT COUNT(*) FROM events WHERE node = 'bench'").fetchone()
-    return {"dropped": dropped, "collector_sequence": taken[0][0] if taken else 0, "events": events[0]}
+        taken = database.execute("SELECT MAX(sequence) FROM progress WHERE node = 'bench'").fetchone()
+    return {"dropped": dropped, "collector_sequence": taken[0]}
 
 
-async def _peer(peer: peers.Peer, seconds: float) -> dict[str, Any]:
-    """Scrape an exporter once a second and measure it."""
+async def _peer(peer: peers.Peer, course: Course) -> dict[str, Any]:
+    """Measure an exporter and end it."""
     try:
-        await asyncio.sleep(_SETTLE_S)
-        meter, page = Meter(peer.process.pid), ""
-        next_s = begin_s = time.monotonic()
-        while time.monotonic() < begin_s + seconds:
-            page = await asyncio.to_thread(peers.scrape, peer.url)
-            next_s += 1.0
-            await asyncio.sleep(max(0.0, next_s - time.monotonic()))
-        cost = meter.cost()
-        readings = peers.readings(page)
-        return {
-            **cost.as_json(),
-            "signals": len(peers.names(page)),
-            "readings_per_s": readings,
-            "cpu_us_per_reading": _us_per(cost, readings),
-        }
+        await asyncio.sleep(course.settle_s)
+        return await _scraped(peer.process.pid, peer.url, course.seconds)
     finally:
         await asyncio.to_thread(end, peer.process)
+
+
+async def _scraped(pid: int, url: str, seconds: float) -> dict[str, Any]:
+    """Measure a process whose page is scraped once a second."""
+    meter, page = Meter(pid), ""
+    next_s = begin_s = time.monotonic()
+    while time.monotonic() < begin_s + seconds:
+        page = await asyncio.to_thread(peers.scrape, url)
+        next_s += 1.0
+        await asyncio.sleep(max(0.0, next_s - time.monotonic()))
+    cost, readings = meter.cost(), peers.readings(page)
+    return {
+        **cost.as_json(),
+        "signals": len(peers.names(page)),
+        "readings_per_s": readings,
+        "cpu_us_per_reading": _us_per(cost, readings),
+    }
 
 
 def _us_per(cost: Cost, readings: int) -> float:
     return round(cost.cpu_percent * 1e4 / readings, 2) if readings else float("nan")
 
 
-async def measure(*, gpus: int, seconds: float, away_s: float, with_peers: bool) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """What is measured, and for how long."""
+
+    gpus: int = 8
+    seconds: float = 60.0
+    away_s: float = 0.0
+    with_peers: bool = True
+    # Imports, the first reads of everything and the first stream are no part of what a day costs.
+    settle_s: float = _SETTLE_S
+
+
+async def measure(course: Course) -> dict[str, Any]:
     """Measure the agent, then each peer, one after the other on the same emulated driver."""
     with tempfile.TemporaryDirectory(prefix="ringwatch-bench-") as name:
         driver = emulator(Path(name))
-        driver.set(gpus=gpus)
+        driver.set(gpus=course.gpus)
         async with _rig(Path(name), driver) as rig:
-            await asyncio.sleep(_SETTLE_S)
-            measured = await _connected(rig, seconds)
-            if away_s:
-                measured["away"], measured["catch_up"] = await _away(rig, away_s)
+            await asyncio.sleep(course.settle_s)
+            measured = await _connected(rig, course.seconds)
+            measured["scraped"] = await _scraped(rig.agent.pid, rig.page, course.seconds)
+            if course.away_s:
+                measured["away"], measured["catch_up"] = await _away(rig, course.away_s)
         measured["peers"] = {}
-        if with_peers:
+        if course.with_peers:
             for peer in (
                 await asyncio.to_thread(peers.start_node_exporter),
                 await asyncio.to_thread(peers.start_nvitop_exporter, environment_of(driver)),
             ):
-                measured["peers"][peer.name] = await _peer(peer, seconds)
-    return {"gpus": gpus, **measured}
+                measured["peers"][peer.name] = await _peer(peer, course)
+    return {"gpus": course.gpus, **measured}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -198,13 +222,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--no-peers", action="store_true", help="measure the agent alone")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout (the only form)")
     options = parser.parse_args(argv)
-    measured = asyncio.run(
-        measure(
-            gpus=options.gpus,
-            seconds=options.seconds,
-            away_s=options.away_seconds,
-            with_peers=not options.no_peers,
-        )
+    course = Course(
+        gpus=options.gpus,
+        seconds=options.seconds,
+        away_s=options.away_seconds,
+        with_peers=not options.no_peers,
     )
-    sys.stdout.write(json.dumps(measured) + "\n")
+    sys.stdout.write(json.dumps(asyncio.run(measure(course))) + "\n")
     return 0
