@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ringwatch_agent.probe.node import ProbeFailed, ProbeNode, run_probe
 from ringwatch_proto.errors import VerbError, VerbRefused
 from ringwatch_proto.v1 import telemetry_pb2 as pb
-from ringwatch_proto.verbs import check_request
+from ringwatch_proto.verbs import BY_NAME, check_request
 
 _log = logging.getLogger(__name__)
 
 Facts = dict[str, str]
-_MAX_TIMEOUT_S: Final = 60.0
 _DEFAULT_TIMEOUT_S: Final = 10.0
 _MAX_AT_ONCE: Final = 4
 _REMEMBERED: Final = 64
@@ -34,6 +34,7 @@ class NodeFacts:
     reset_clocks: Callable[[str], None]
     training_pids: Callable[[], Mapping[int, int]]
     proc: Path = Path("/proc")
+    probe: ProbeNode = run_probe
 
 
 class Verbs:
@@ -54,7 +55,9 @@ class Verbs:
         return await asyncio.shield(self._answers[request.id])
 
     async def _answer(self, request: pb.VerbRequest) -> pb.VerbResult:
-        timeout_s = min(request.timeout_s or _DEFAULT_TIMEOUT_S, _MAX_TIMEOUT_S)
+        known = BY_NAME.get(request.verb)
+        longest_s = known.longest_s if known is not None else _DEFAULT_TIMEOUT_S
+        timeout_s = min(request.timeout_s or _DEFAULT_TIMEOUT_S, longest_s)
         try:
             act = self._checked(request)
             async with asyncio.timeout(timeout_s), self._places:
@@ -62,6 +65,10 @@ class Verbs:
             result = pb.VerbResult(id=request.id, status=pb.VERB_STATUS_DONE, text=text, facts=facts)
         except VerbRefused as error:
             result = pb.VerbResult(id=request.id, status=pb.VERB_STATUS_REFUSED, text=str(error))
+        except ProbeFailed as error:
+            result = pb.VerbResult(
+                id=request.id, status=pb.VERB_STATUS_FAILED, text=str(error), facts=error.facts
+            )
         except TimeoutError:
             text = f"{request.verb} has not come back for {timeout_s:.0f} s; it may still happen"
             result = pb.VerbResult(id=request.id, status=pb.VERB_STATUS_TIMED_OUT, text=text)
@@ -91,9 +98,18 @@ class Verbs:
             "process.inspect": lambda: ("read", inspect_process(int(arguments["pid"]), self._node.proc)),
             "gpu.reset_clocks": lambda: self._reset_clocks(arguments["gpu"], dry_run),
             "process.continue": lambda: self._signal(int(arguments["pid"]), signal.SIGCONT, dry_run),
+            "node.probe": lambda: self._probe(arguments["level"], request.timeout_s, dry_run=dry_run),
             "process.terminate": lambda: self._signal(int(arguments["pid"]), signal.SIGTERM, dry_run),
         }
         return acts[verb.name]
+
+    def _probe(self, level: str, timeout_s: float, *, dry_run: bool) -> tuple[str, Facts]:
+        working = len(self._node.training_pids())
+        if working:
+            raise VerbRefused(f"{working} training processes work on this node: a probe would disturb them")
+        if dry_run:
+            return f"dry run: would load this node with the {level} probe; no training process is here", {}
+        return self._node.probe(level, timeout_s or _DEFAULT_TIMEOUT_S)
 
     def _reset_clocks(self, gpu: str, dry_run: bool) -> tuple[str, Facts]:
         if dry_run:

@@ -98,6 +98,12 @@ COMMANDS: Final[tuple[Command, ...]] = (
         help="what faults, log lines and signals mean; your own words over it",
         extra="agent",
     ),
+    Command(
+        name="probe",
+        target="ringwatch_agent.probe.cli:main",
+        help="prove this node under load: arithmetic, memory, copies, pairs, storage",
+        extra="train",
+    ),
     Command(name="bench", target="ringwatch.bench:main", help="measure Ringwatch itself", extra="all"),
 )
 

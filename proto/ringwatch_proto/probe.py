@@ -17,6 +17,8 @@ from ringwatch_proto.errors import WireError
 SLOWEST_OF_PEERS: Final = 0.80
 # A node differs less from its own past than from others.
 SLOWEST_OF_PAST: Final = 0.85
+# What shares its time with other work (CPU, disk, loopback) differs by as much as that work does.
+SLOWEST_SHARED: Final = 0.5
 FEWEST_PEERS: Final = 3
 FEWEST_PAST: Final = 3
 _LARGEST: Final = 256 * 1024
@@ -28,6 +30,7 @@ class Measure:
 
     ``value`` is None where the check has no number. ``wrong`` says what is not right, empty when all is.
     Higher is better for every value. ``kind`` is what is compared among peers: the device class.
+    ``shared`` says that other work of the node has a part in the number.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Measure:
     value: float | None = None
     unit: str = ""
     wrong: str = ""
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,9 +125,11 @@ def _judged(
     ]
     of_peers, of_past = _ratio(measure.value, peers), _ratio(measure.value, before)
     verdict = ""
-    if len(peers) >= FEWEST_PEERS and of_peers < SLOWEST_OF_PEERS:
+    least_of_peers = SLOWEST_SHARED if measure.shared else SLOWEST_OF_PEERS
+    least_of_past = SLOWEST_SHARED if measure.shared else SLOWEST_OF_PAST
+    if len(peers) >= FEWEST_PEERS and of_peers < least_of_peers:
         verdict = f"{measure.value:.4g} {measure.unit}, {of_peers:.0%} of the median of {len(peers)} peers"
-    elif len(before) >= FEWEST_PAST and of_past < SLOWEST_OF_PAST:
+    elif len(before) >= FEWEST_PAST and of_past < least_of_past:
         verdict = f"{measure.value:.4g} {measure.unit}, {of_past:.0%} of what it did before"
     return Judged(
         measure=measure, peers=len(peers), of_peers=of_peers, past=len(before), of_past=of_past,

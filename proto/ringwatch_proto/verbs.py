@@ -26,12 +26,16 @@ class Argument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verb:
-    """One thing an agent can do. ``risk`` is R0 (reads only) to R3 (hard to undo)."""
+    """One thing an agent can do. ``risk`` is R0 (reads only) to R3 (hard to undo).
+
+    ``longest_s`` is the most time that it may ask for, in seconds.
+    """
 
     name: str
     risk: str
     help: str
     arguments: tuple[Argument, ...] = ()
+    longest_s: float = 60.0
 
 
 _GPU = Argument(name="gpu", pattern=r"GPU-[0-9a-fA-F-]{8,40}|SIM-[0-9A-Za-z-]{1,40}", help="GPU UUID")
@@ -58,6 +62,13 @@ VERBS: Final[tuple[Verb, ...]] = (
         risk="R2",
         help="ask a training process to end (SIGTERM); only ranks that joined by the hook",
         arguments=(_PID,),
+    ),
+    Verb(
+        name="node.probe",
+        risk="R1",
+        help="load the idle node and prove it: arithmetic, memory, copies, pairs, storage",
+        arguments=(Argument(name="level", pattern="quick|full", help="quick or full"),),
+        longest_s=600.0,
     ),
 )
 
