@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
+from functools import cache
 
 from ringwatch_proto import signals
 from ringwatch_proto.codec import from_ns, incident_from_message, subject_from_message
@@ -14,17 +16,22 @@ from ringwatch_proto.records import Incident
 from ringwatch_proto.v1 import query_pb2, runs_pb2
 from ringwatch_tui.state import model
 
+Look = Callable[[query_pb2.GpuSummary], model.GpuReading]
 _NS = 1_000_000_000
 
 
+@cache
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:
     """Return a sort key under which n9 comes before n10."""
     parts = re.split(r"([0-9]{1,18})", name)
     return tuple((1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts if part)
 
 
-def fleet(message: query_pb2.Fleet) -> model.Fleet:
-    """Return the snapshot of a fleet message."""
+def fleet(message: query_pb2.Fleet, *, look: Look | None = None) -> model.Fleet:
+    """Return the snapshot of a fleet message.
+
+    ``look`` makes a GPU of its message: by value unless another way is given.
+    """
     incidents: list[Incident] = []
     unread: list[str] = []
     for each in message.incidents:
@@ -35,7 +42,9 @@ def fleet(message: query_pb2.Fleet) -> model.Fleet:
     return model.Fleet(
         collector=message.collector,
         wall_s=message.wall_ns / _NS,
-        nodes=tuple(sorted((node(each) for each in message.nodes), key=lambda each: natural(each.name))),
+        nodes=tuple(
+            sorted((node(each, look) for each in message.nodes), key=lambda each: natural(each.name))
+        ),
         jobs=tuple(sorted((job(each) for each in message.jobs), key=lambda each: natural(each.name))),
         incidents=tuple(incidents),
         health=health(message.health),
@@ -61,7 +70,7 @@ def health(message: query_pb2.Health) -> model.Health:
     )
 
 
-def node(message: query_pb2.NodeSummary) -> model.Node:
+def node(message: query_pb2.NodeSummary, look: Look | None = None) -> model.Node:
     """Return the snapshot of a node summary."""
     return model.Node(
         name=message.node,
@@ -70,7 +79,7 @@ def node(message: query_pb2.NodeSummary) -> model.Node:
         last_seen_age_s=message.last_seen_age_s,
         labels=dict(message.labels),
         simulated=message.simulated,
-        gpus=tuple(gpu(each) for each in message.gpus),
+        gpus=tuple(map(look or gpu, message.gpus)),
         job=message.job,
         clock_offset_s=message.clock_offset_s,
     )

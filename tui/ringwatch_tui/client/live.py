@@ -23,6 +23,7 @@ from ringwatch_proto.v1 import (
 )
 from ringwatch_tui.client import decode
 from ringwatch_tui.client.base import RequestRefused
+from ringwatch_tui.client.gpu_view import GpuView
 from ringwatch_tui.state.model import Fleet, JobDetail, NodeDetail, Run, Runbook
 
 T = TypeVar("T")
@@ -95,7 +96,7 @@ class LiveClient:
         request = query_pb2.FollowFleetRequest(min_interval_s=min_interval_s)
         try:
             async for message in self._query().FollowFleet(request):
-                yield decode.fleet(message)
+                yield decode.fleet(message, look=GpuView)
         except grpc.aio.AioRpcError as error:
             raise self._translated(error) from error
         raise UnreachableError(f"the collector at {self._address} closed the stream")

@@ -10,7 +10,7 @@ from ringwatch_tui.screens.base import Open, Target, keys_of
 from ringwatch_tui.screens.detail import Detail
 from ringwatch_tui.state.model import Run, RunBrief
 from ringwatch_tui.state.reducer import ConsoleState
-from ringwatch_tui.views.incident import device_names, headline, sections
+from ringwatch_tui.views.incident import device_names, headline, nodes_of, sections
 from ringwatch_tui.views.lines import Line, Section
 
 
@@ -30,7 +30,10 @@ class IncidentDetail(Detail):
             return None
         books = {book.id: book for book in state.runbooks}
         parts = sections(
-            incident, runbooks=books, devices=device_names(state.fleet), run=run_of(state, incident)
+            incident,
+            runbooks=books,
+            devices=device_names(state.fleet, nodes_of(incident)),
+            run=run_of(state, incident),
         )
         return headline(incident, state.now_s(monotonic_s)), parts
 

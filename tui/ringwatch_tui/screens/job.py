@@ -29,7 +29,9 @@ class JobDetail(Detail):
         if detail is None:
             return None
         self._incidents = detail.incidents
-        return headline(detail.summary), sections(detail, device_names(state.fleet))
+        return headline(detail.summary), sections(
+            detail, device_names(state.fleet, {each.node for each in detail.ranks})
+        )
 
     def local(self, action: str) -> bool:
         """Open the job's incident."""

@@ -10,6 +10,7 @@ from textual.containers import Container, Vertical
 from textual.widget import Widget
 
 from ringwatch_tui.screens.base import Open, RingScreen, Target, keys_of
+from ringwatch_tui.state.model import Fleet
 from ringwatch_tui.state.reducer import ConsoleState
 from ringwatch_tui.views.fleet import (
     attention_section,
@@ -33,6 +34,7 @@ class Overview(RingScreen):
     SCREEN = "overview"
     AUTO_FOCUS = "#incidents"
     BINDINGS: ClassVar = keys_of("overview")
+    _pictured: tuple[Fleet, bool] | None = None
 
     def body(self) -> Iterable[Widget]:
         """Return map, fleet, jobs and incidents."""
@@ -47,13 +49,24 @@ class Overview(RingScreen):
         if fleet is None:
             self.query_one(HeatMap).show((), lambda _cells: no_answer(state))
             return
+        if self._pictured is None or self._pictured[0] is not fleet or self._pictured[1] != self.compact:
+            self._pictured = (fleet, self.compact)
+            self._draw_fleet(fleet)
+        self._draw_incidents(fleet, state, monotonic_s)
+
+    def _draw_fleet(self, fleet: Fleet) -> None:
+        """Draw what only another picture changes; over a large fleet it is most of the work."""
         heat = self.query_one(HeatMap)
         gpus = sum(len(node.gpus) for node in fleet.nodes)
         set_frame(heat, f"Fleet map · {gpus:,} GPUs", "tab to enter · m metric · n next bad")
         heat.show(fleet.nodes, first_steps)
+        if self.compact:
+            self.query_one("#summary", LinesView).show(lambda cells: summary_lines(fleet, cells))
+            return
         for section in (fleet_section(fleet), attention_section(fleet)):
             self.query_one(f"#{section.key}", LinesView).show(section.build, title=section.title)
-        self.query_one("#summary", LinesView).show(lambda cells: summary_lines(fleet, cells))
+
+    def _draw_incidents(self, fleet: Fleet, state: ConsoleState, monotonic_s: float) -> None:
         table = incident_table(
             state.open_incidents,
             state.now_s(monotonic_s),

@@ -79,7 +79,7 @@ class RunWalk(RingScreen):
             self._looked_at = ""
         self._run = run
         self.query_one("#headline", Bar).show(
-            (Span(" "), *headline(run, named(run.target, device_names(state.fleet))))
+            (Span(" "), *headline(run, named(run.target, device_names(state.fleet, {run.target.node}))))
         )
         parts = sections(run, self.step())
         if one:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from ringwatch_proto.records import NOBODY, Incident, Subject
 
@@ -29,9 +30,63 @@ class Health:
     plaintext_off_loopback: bool = False
 
 
+class GpuReading(Protocol):
+    """One GPU as the fleet view shows it, wherever its values lie. Absent numbers are NaN."""
+
+    @property
+    def id(self) -> str:
+        """Return the stable id."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Return what operators call it."""
+        ...
+
+    @property
+    def state(self) -> str:
+        """Return the state's word."""
+        ...
+
+    @property
+    def utilization_percent(self) -> float:
+        """Return the share of time in which a kernel ran."""
+        ...
+
+    @property
+    def power_watts(self) -> float:
+        """Return the power draw."""
+        ...
+
+    @property
+    def temperature_celsius(self) -> float:
+        """Return the core's temperature."""
+        ...
+
+    @property
+    def sm_clock_mhz(self) -> float:
+        """Return the SM clock."""
+        ...
+
+    @property
+    def reading_age_s(self) -> float:
+        """Return the age of the readings, seconds."""
+        ...
+
+    @property
+    def job(self) -> str:
+        """Return the job on it, empty for none."""
+        ...
+
+    @property
+    def rank(self) -> int:
+        """Return the rank on it, -1 for none."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """One GPU as the fleet view shows it."""
+    """One GPU by value."""
 
     id: str
     name: str
@@ -55,7 +110,7 @@ class Node:
     last_seen_age_s: float = float("nan")
     labels: Mapping[str, str] = field(default_factory=dict)
     simulated: bool = False
-    gpus: tuple[Gpu, ...] = ()
+    gpus: tuple[GpuReading, ...] = ()
     job: str = ""
     clock_offset_s: float = float("nan")
 

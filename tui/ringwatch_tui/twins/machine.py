@@ -10,7 +10,7 @@ from enum import Enum
 
 from ringwatch_proto.records import Incident, Severity
 from ringwatch_tui.state.format import iso
-from ringwatch_tui.state.model import Fleet, Gpu, JobDetail, Node, NodeDetail, Reading, Run
+from ringwatch_tui.state.model import Fleet, GpuReading, JobDetail, Node, NodeDetail, Reading, Run
 from ringwatch_tui.state.reducer import is_open
 
 # Fields that hold an instant rather than a span; they become ISO times under the name without the unit.
@@ -118,7 +118,7 @@ def run(found: Run) -> dict[str, object]:
     return _object("run", found)
 
 
-def gpu(node: Node, found: Gpu, readings: Iterable[Reading]) -> dict[str, object]:
+def gpu(node: Node, found: GpuReading, readings: Iterable[Reading]) -> dict[str, object]:
     """Return one GPU with every reading of it."""
     rows = {each.signal: {"value": each.value, "unit": each.unit, "age_s": each.age_s} for each in readings}
     return {**_object("gpu", found), "node": node.name, "readings": plain_value(rows)}

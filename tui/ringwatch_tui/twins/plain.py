@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from ringwatch_proto.records import Incident
 from ringwatch_tui.state.format import iso
-from ringwatch_tui.state.model import Fleet, Gpu, JobDetail, NodeDetail, Runbook
+from ringwatch_tui.state.model import Fleet, GpuReading, JobDetail, NodeDetail, Runbook
 from ringwatch_tui.state.reducer import ConsoleState, is_open
 from ringwatch_tui.state.text import clean
 from ringwatch_tui.views import fleet as fleet_view
@@ -93,7 +93,12 @@ def incident(found: Incident, fleet: Fleet, runbooks: Sequence[Runbook], cells: 
     """Return one incident with all that is known about it."""
     books = {book.id: book for book in runbooks}
     run = next((each for each in fleet.runs if each.id == found.run), None)
-    parts = incident_view.sections(found, runbooks=books, run=run, devices=incident_view.device_names(fleet))
+    parts = incident_view.sections(
+        found,
+        runbooks=books,
+        run=run,
+        devices=incident_view.device_names(fleet, incident_view.nodes_of(found)),
+    )
     return [incident_view.headline(found, fleet.wall_s), BLANK, *document(parts)(cells)]
 
 
@@ -109,7 +114,9 @@ def job(detail: JobDetail, fleet: Fleet, cells: int) -> list[Line]:
     return [
         job_view.headline(detail.summary),
         BLANK,
-        *document(job_view.sections(detail, incident_view.device_names(fleet)))(cells),
+        *document(
+            job_view.sections(detail, incident_view.device_names(fleet, {each.node for each in detail.ranks}))
+        )(cells),
     ]
 
 
@@ -118,7 +125,7 @@ def nodes(fleet: Fleet, cells: int) -> list[Line]:
     return table_lines(node_view.node_table(fleet.nodes, empty=fleet_view.first_steps), cells)
 
 
-def gpu(detail: NodeDetail, found: Gpu, cells: int) -> list[Line]:
+def gpu(detail: NodeDetail, found: GpuReading, cells: int) -> list[Line]:
     """Return one GPU."""
     return [
         gpu_view.headline(detail, found),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ringwatch_tui.state.format import STALE_AFTER_S, age, fresh
-from ringwatch_tui.state.model import Gpu, NodeDetail, Reading
+from ringwatch_tui.state.model import GpuReading, NodeDetail, Reading
 from ringwatch_tui.views.heat import gpu_state
 from ringwatch_tui.views.lines import (
     DIM,
@@ -30,7 +30,7 @@ _READINGS = (
 )
 
 
-def found_in(detail: NodeDetail, name: str) -> Gpu | None:
+def found_in(detail: NodeDetail, name: str) -> GpuReading | None:
     """Return the GPU of a node by name, stable id or place; None when there is none."""
     gpus = detail.summary.gpus
     named = next((each for each in gpus if name in (each.name, each.id)), None)
@@ -39,7 +39,7 @@ def found_in(detail: NodeDetail, name: str) -> Gpu | None:
     return named
 
 
-def headline(detail: NodeDetail, gpu: Gpu) -> Line:
+def headline(detail: NodeDetail, gpu: GpuReading) -> Line:
     """Return the GPU in one line."""
     state = gpu_state(gpu)
     job = f"  {gpu.job} rank {gpu.rank}" if gpu.job and gpu.rank >= 0 else f"  {gpu.job}" if gpu.job else ""
@@ -54,7 +54,7 @@ def headline(detail: NodeDetail, gpu: Gpu) -> Line:
     )
 
 
-def sections(detail: NodeDetail, gpu: Gpu) -> tuple[Section, ...]:
+def sections(detail: NodeDetail, gpu: GpuReading) -> tuple[Section, ...]:
     """Return readings, trends and events of the GPU."""
     own = replace(
         detail,

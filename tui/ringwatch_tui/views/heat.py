@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ringwatch_tui.state.format import STALE_AFTER_S
-from ringwatch_tui.state.model import Gpu, Node
+from ringwatch_tui.state.model import GpuReading, Node
 from ringwatch_tui.state.text import pad, width
 from ringwatch_tui.views.lines import CELL, DIM, HEAD, STRONG, Span
 from ringwatch_tui.views.marks import ramp, state_of
@@ -74,7 +74,7 @@ class Map:
         return tuple(out)
 
 
-def gpu_state(gpu: Gpu) -> str:
+def gpu_state(gpu: GpuReading) -> str:
     """Return the state of a GPU; a reading too old to be called current is no data."""
     return "silent" if gpu.state == "ok" and gpu.reading_age_s > STALE_AFTER_S else gpu.state
 
@@ -84,7 +84,7 @@ def node_state(node: Node) -> str:
     return "silent" if node.state == "ok" and node.last_seen_age_s > STALE_AFTER_S else node.state
 
 
-def gpu_cell(node: Node, gpu: Gpu, metric: Metric) -> Cell:
+def gpu_cell(node: Node, gpu: GpuReading, metric: Metric) -> Cell:
     """Return the cell of one GPU; a node that is out of sight hides its GPUs."""
     whole = node_state(node)
     state = whole if state_of(whole)[0] == "?" or whole in ("drained", "maintenance") else gpu_state(gpu)
@@ -101,11 +101,17 @@ def _cell(node: str, title: str, state: str, value: float, metric: Metric) -> Ce
 
 def node_cell(node: Node, metric: Metric) -> Cell:
     """Return one cell for a node: its own state or its worst GPU's, whichever is worse."""
-    states = [node_state(node), *(gpu_state(gpu) for gpu in node.gpus)]
+    states = {node_state(node)}
+    total, count = 0.0, 0
+    # One pass without a list or a call a GPU: this runs for every GPU of the fleet at every picture.
+    for gpu in node.gpus:
+        state = gpu.state
+        states.add("silent" if state == "ok" and gpu.reading_age_s > STALE_AFTER_S else state)
+        value = getattr(gpu, metric.key)
+        if value == value:  # noqa: PLR0124  (not NaN)
+            total, count = total + value, count + 1
     worst = max(states, key=lambda state: state_of(state)[2])
-    values = [value for gpu in node.gpus if math.isfinite(value := getattr(gpu, metric.key))]
-    mean = sum(values) / len(values) if values else math.nan
-    return _cell(node.name, node.name, worst, mean, metric)
+    return _cell(node.name, node.name, worst, total / count if count else math.nan, metric)
 
 
 def node_strip(node: Node, metric: Metric = METRICS[0]) -> tuple[Span, ...]:

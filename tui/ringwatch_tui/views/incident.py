@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from ringwatch_proto.records import Evidence, Finding, Incident, IncidentState, Subject
 from ringwatch_tui.state.format import age, clock, number, plural
@@ -64,9 +64,19 @@ def urgency(incident: Incident) -> tuple[int, int, float]:
     return (0 if is_open(incident) else 1, -int(incident.severity), -incident.opened_s)
 
 
-def device_names(fleet: Fleet | None) -> dict[str, str]:
-    """Return what operators call each device, by its stable id."""
-    return {gpu.id: gpu.name for node in fleet.nodes for gpu in node.gpus} if fleet is not None else {}
+def device_names(fleet: Fleet | None, nodes: Container[str] | None = None) -> dict[str, str]:
+    """Return what operators call the devices of these nodes, by id; None: of those that incidents name."""
+    if fleet is None:
+        return {}
+    wanted = {each.culprit.node for each in fleet.incidents} if nodes is None else nodes
+    return {gpu.id: gpu.name for node in fleet.nodes if node.name in wanted for gpu in node.gpus}
+
+
+def nodes_of(incident: Incident) -> set[str]:
+    """Return the nodes that an incident and its findings name."""
+    findings = [each.culprit.node for each in incident.findings]
+    victims = [victim.node for each in incident.findings for victim in each.victims]
+    return {incident.culprit.node, *findings, *victims}
 
 
 def place(subject: Subject, devices: Mapping[str, str]) -> str:

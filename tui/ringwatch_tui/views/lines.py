@@ -127,18 +127,18 @@ class Table:
     empty: Build = lambda _cells: ()
 
 
-_GAP: Final = 2
+GAP: Final = 2
 
 
 def columns_for(columns: Sequence[Column], cells: int) -> tuple[Column, ...]:
     """Return the columns that fit so many cells, flex columns grown; drops by priority, highest first."""
     kept = list(columns)
-    while len(kept) > 1 and sum(each.cells + _GAP for each in kept) - _GAP > cells:
+    while len(kept) > 1 and sum(each.cells + GAP for each in kept) - GAP > cells:
         worst = max(range(len(kept)), key=lambda index: (kept[index].priority, index))
         if kept[worst].priority == 0:
             break
         del kept[worst]
-    spare = cells - (sum(each.cells + _GAP for each in kept) - _GAP)
+    spare = cells - (sum(each.cells + GAP for each in kept) - GAP)
     return tuple(_grown(kept, spare))
 
 
@@ -167,7 +167,7 @@ def row_line(row: Row, columns: Sequence[Column]) -> Line:
     cells: list[Line] = [_cell(row.values.get(each.key, Span("")), each) for each in columns]
     out: list[Span] = []
     for index, cell in enumerate(cells):
-        out.extend([Span(" " * _GAP)] if index else [])
+        out.extend([Span(" " * GAP)] if index else [])
         out.extend(cell)
     return tuple(out)
 
@@ -183,7 +183,7 @@ def _cell(value: Span | Line, column: Column) -> Line:
 def _joined(spans: Sequence[Span]) -> list[Span]:
     out: list[Span] = []
     for index, span in enumerate(spans):
-        out.extend([Span(" " * _GAP)] if index else [])
+        out.extend([Span(" " * GAP)] if index else [])
         out.append(span)
     return out
 

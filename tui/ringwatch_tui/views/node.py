@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from ringwatch_tui.state.format import STALE_AFTER_S, age, clock, fresh, number
-from ringwatch_tui.state.model import Gpu, Node, NodeDetail, Trend
+from ringwatch_tui.state.model import GpuReading, Node, NodeDetail, Trend
 from ringwatch_tui.state.query import Term, matches
 from ringwatch_tui.state.text import pad, wrap
 from ringwatch_tui.views.heat import METRICS, gpu_cell, gpu_state, node_state, node_strip
@@ -137,7 +137,7 @@ def gpu_table(node: Node) -> Table:
     )
 
 
-def _gpu_row(node: Node, gpu: Gpu) -> Row:
+def _gpu_row(node: Node, gpu: GpuReading) -> Row:
     state = gpu_state(gpu)
     cell = gpu_cell(node, gpu, METRICS[0])
     old = max(gpu.reading_age_s, node.last_seen_age_s if node_state(node) == "silent" else 0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from rich.style import Style
@@ -14,10 +14,22 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from ringwatch_tui.themes import SELECTED
-from ringwatch_tui.views.lines import Column, Line, Row, Span, Table, columns_for, header_line, row_line
+from ringwatch_tui.views.lines import (
+    GAP,
+    Column,
+    Line,
+    Row,
+    Span,
+    Table,
+    columns_for,
+    header_line,
+    row_line,
+)
 from ringwatch_tui.widgets.paint import base_style, looks_of, marker, set_frame, strip_of
 
 _MARGIN = 2
+# Above this many changed cells one whole repaint costs less than a region each.
+_REGIONS_AT_MOST = 50
 
 
 class VTable(ScrollView, can_focus=True):
@@ -73,13 +85,40 @@ class VTable(ScrollView, can_focus=True):
         after = [row.id for row in table.rows]
         if table.rows == self._table.rows and table.columns == self._table.columns and table.rows:
             return False
-        lost = self._index()
+        lost, old = self._index(), self._table
         self._table = table
         if self._selected not in after:
             self._selected = after[min(lost, len(after) - 1)] if after else ""
         self._resize()
-        self.refresh()
+        if before == after and after and old.columns == table.columns:
+            self._refresh_rows(old.rows, table.rows)
+        else:
+            self.refresh()
         return before != after and bool(before)
+
+    def _refresh_rows(self, before: Sequence[Row], after: Sequence[Row]) -> None:
+        """Paint only what changed in rows that stand where they stood: often no more than an age."""
+        regions = [
+            region
+            for y, (was, now) in enumerate(zip(before, after, strict=True))
+            if was != now
+            for region in self._changed(y, was, now)
+        ]
+        if len(regions) > _REGIONS_AT_MOST:
+            self.refresh()
+        elif regions:
+            self.refresh(*regions)
+
+    def _changed(self, row: int, was: Row, now: Row) -> Iterator[Region]:
+        """Yield the places of the cells that differ, within the viewport."""
+        y = row + self._header - self.scroll_offset.y
+        if not self._header <= y < self.scrollable_content_region.height:
+            return
+        x = _MARGIN
+        for column in self._columns:
+            if was.values.get(column.key) != now.values.get(column.key):
+                yield Region(x, y, column.cells + 1, 1)
+            x += column.cells + GAP
 
     def select(self, id: str) -> bool:
         """Select an object if it is listed; say whether that changed anything."""
