@@ -129,8 +129,8 @@ RULES: Final[tuple[Rule, ...]] = (
 
 def explains(cause: Finding, symptom: Finding, places: Places) -> bool:
     """Tell whether one finding is the cause of another."""
-    if cause is symptom or not _in_time(cause, symptom):
-        return False
+    if cause is symptom or symptom.verdict is Verdict.STRUCTURAL or not _in_time(cause, symptom):
+        return False  # how a job is built is nobody's symptom
     for rule in RULES:
         if cause.kind in rule.cause and symptom.kind in rule.symptom and rule.where(cause, symptom, places):
             return not (rule.open_only and symptom.cause in _OWN_CAUSES)

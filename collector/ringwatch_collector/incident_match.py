@@ -7,7 +7,7 @@ from typing import Final
 
 from ringwatch_collector.fusion import Fused
 from ringwatch_collector.incident_life import RESOLVED
-from ringwatch_proto.records import Finding, Incident, IncidentKind, Subject
+from ringwatch_proto.records import Finding, Incident, IncidentKind, Subject, Verdict
 
 # Findings of one group about one culprit are one trouble seen in several ways.
 _GROUPS: Final[dict[IncidentKind, str]] = {
@@ -27,13 +27,17 @@ _GROUPS: Final[dict[IncidentKind, str]] = {
 # A job has one hang, one death, one pause at a time: who is to blame may become clear later.
 _OF_THE_JOB: Final = frozenset({IncidentKind.JOB_HANG, IncidentKind.RANK_DIED, IncidentKind.JOB_PAUSE})
 
+# How the job is made is no fault that began: a straggler that comes later is another trouble.
+_OWN_MAKING: Final = frozenset({Verdict.STRUCTURAL, Verdict.WORKLOAD})
+_MADE_SO: Final = "made so"
+
 Key = tuple[str, str, str]
 NOBODY: Final = "nobody"
 
 
 def key_of(finding: Finding) -> Key:
     """Return (cause group, job or node, culprit): findings with one key are one incident."""
-    return _key(finding.kind, finding.culprit)
+    return _key(finding.kind, finding.culprit, finding.verdict)
 
 
 def matching(cause: Fused, incidents: Iterable[Incident], now_s: float, reopen_s: float) -> list[Incident]:
@@ -53,8 +57,8 @@ def matching(cause: Fused, incidents: Iterable[Incident], now_s: float, reopen_s
     return found if placed else found[:1]
 
 
-def _key(kind: IncidentKind, culprit: Subject) -> Key:
-    group = _GROUPS.get(kind, kind.value)
+def _key(kind: IncidentKind, culprit: Subject, verdict: Verdict) -> Key:
+    group = _MADE_SO if verdict in _OWN_MAKING else _GROUPS.get(kind, kind.value)
     if kind in _OF_THE_JOB:
         return group, culprit.job, "job"
     return group, culprit.job or culprit.node, _place(culprit)
@@ -79,7 +83,7 @@ def _nobody_keys(incident: Incident) -> set[Key]:
 
     "The job is slow" belongs to the trouble that is seen right now, not to one that went quiet.
     """
-    own = _key(incident.kind, incident.culprit)
+    own = _key(incident.kind, incident.culprit, incident.verdict)
     if own[2] == NOBODY:
         return {own}
     recent = incident.active and incident.state is not RESOLVED
@@ -96,6 +100,6 @@ def _takes(incident: Incident, cause: Fused, now_s: float, reopen_s: float) -> b
 
 def _becomes_clear(incident: Incident, placed: set[Key]) -> bool:
     """Tell whether an open "slow, cannot tell why" is answered by a cause with a place."""
-    own = _key(incident.kind, incident.culprit)
+    own = _key(incident.kind, incident.culprit, incident.verdict)
     wanted = {(group, place, NOBODY) for group, place, _ in placed}
     return own[0] == "slow" and own in wanted and incident.state is not RESOLVED

@@ -11,6 +11,7 @@ from ringwatch_collector.detectors.gpu_health import GpuHealth
 from ringwatch_collector.detectors.gpu_limits import GpuLimits
 from ringwatch_collector.detectors.hang import Hang
 from ringwatch_collector.detectors.host_faults import HostFaults, SourceDown
+from ringwatch_collector.detectors.imbalance import Imbalance
 from ringwatch_collector.detectors.job_pause import JobPause
 from ringwatch_collector.detectors.job_slow import JobSlow
 from ringwatch_collector.detectors.port_down import PortDown
@@ -33,5 +34,6 @@ ALL: Final[tuple[Detector, ...]] = (
     GpuLimits(),
     JobPause(),
     JobSlow(),
+    Imbalance(),
     SourceDown(),
 )

@@ -2,38 +2,62 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ringwatch_collector.detectors.robust import Array, block_means
 from ringwatch_collector.detectors.window import Index, Window, peer_groups
 
 
-def log_ratio(window: Window, starts: Index) -> tuple[Array, Index]:
-    """Return (B, n) log of own work over the peers' median, and the n positions that have peers.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ratios:
+    """(B, n) logs of own work over the peers' median, for the n positions that have peers.
 
-    What was so while healthy is taken off. With that reference ranks of any stages are comparable, so
-    that those whose groups are not known are compared with all.
+    ``change`` is against the healthy reference too; ``level`` is not, so that it shows who was slow from the
+    first step on. Without a reference both are the same.
+    """
+
+    change: Array
+    level: Array
+    compared: Index
+    learned: bool
+
+
+def ratios_of(window: Window, starts: Index) -> Ratios:
+    """Compare each rank with its peers.
+
+    With the reference ranks of any stages are comparable, so that those whose groups are not known are
+    compared with all. Levels are only comparable among peers.
     """
     work = np.log(np.maximum(block_means(_adjusted(window), starts), 1e-6))
     usual = np.log(np.maximum(np.asarray(window.job.reference_compute_s, np.float64)[window.columns], 1e-6))
-    residual = np.full(work.shape, np.nan)
     groups = peer_groups(window.job, window.columns)
+    level = _within(work, groups)
     learned = bool(np.isfinite(usual).all())
+    change = level
     if learned:
-        work = work - usual
-        alone = np.setdiff1d(np.arange(usual.size), np.concatenate(groups) if groups else [])
-        residual[:, alone] = work[:, alone] - np.median(work, axis=1, keepdims=True)
+        adjusted = work - usual
+        change = _within(adjusted, groups)
+        alone = np.flatnonzero(np.isnan(change[0]))
+        change[:, alone] = adjusted[:, alone] - np.median(adjusted, axis=1, keepdims=True)
+        level = np.where(np.isfinite(level), level, change)
+    compared = np.flatnonzero(np.isfinite(change).all(axis=0))
+    return Ratios(change=change[:, compared], level=level[:, compared], compared=compared, learned=learned)
+
+
+def _within(work: Array, groups: list[Index]) -> Array:
+    residual = np.full(work.shape, np.nan)
     for group in groups:
         residual[:, group] = work[:, group] - np.median(work[:, group], axis=1, keepdims=True)
-    compared = np.flatnonzero(np.isfinite(residual).all(axis=0))
-    return residual[:, compared], compared
+    return residual
 
 
 def _adjusted(window: Window) -> Array:
     """Return own work, divided by what the job said it had to do, where it said so."""
     for said in (window.job.work, window.job.tokens):
         if said is not None:
-            amount = np.asarray(said, np.float64)[np.ix_(window.rows, window.columns)]
+            amount = np.asarray(said[np.ix_(window.rows, window.columns)], np.float64)
             if np.isfinite(amount).all() and (amount > 0).all():
                 return np.asarray(window.compute_s / (amount / amount.mean()))
     return window.compute_s

@@ -8,7 +8,7 @@ import numpy as np
 
 from ringwatch_collector.detectors.confidence import READING, agreed
 from ringwatch_collector.detectors.hang_blame import Blame, Stall, blame_for
-from ringwatch_collector.detectors.head_of_line import heads_of
+from ringwatch_collector.detectors.head_of_line import Heads, heads_of
 from ringwatch_collector.detectors.places import nobody_in, rank_subject, seconds
 from ringwatch_collector.view import Flags, FleetView, JobView
 from ringwatch_proto.layout import Collective, Phase
@@ -24,12 +24,15 @@ from ringwatch_proto.records import (
 )
 
 FRESH_S: Final = 3.5
-# Not the minutes of a watchdog: a stopped process is seen at once, anything else needs patience.
-STOPPED_S, STOPPED_STEPS = 2.0, 4.0
-STALLED_S, STALLED_STEPS = 10.0, 20.0
+# Not the minutes of a watchdog: a stopped process is seen at once, anything else needs patience. How much, the
+# longest collective of the newest steps says: ranks that wait for a late one wait there.
+STOPPED_S, STOPPED_LONGEST = 2.0, 2.0
+STALLED_S, STALLED_LONGEST = 10.0, 4.0
+RECENT_STEPS: Final = 64
+# The rank that is waited for is between two steps, where one rank alone may write a checkpoint for all.
+BETWEEN_STEPS_S: Final = 60.0
 # Before the first step: allocation, compilation, connections, and nothing to compare with.
 FIRST_STEP_S: Final = 120.0
-UNKNOWN_STEP_S: Final = 1.0
 # Sure, and worth waking someone, after twice the time.
 SURE: Final = 2.0
 _KINDS: Final = {int(kind): kind.name.lower() for kind in Collective}
@@ -60,8 +63,8 @@ def _stall(view: FleetView, job: JobView) -> Stall | None:
         return None
     still_s = _still_s(job, age_s, fresh)
     stopped = np.flatnonzero(fresh & np.isin(states.process_state, list(_STOPPED)))
-    limit_s = _limit_s(job, stopped.size > 0)
     heads = heads_of(job, fresh)
+    limit_s = _limit_s(job, heads, stopped.size > 0)
     if still_s < limit_s or heads.waiting.size == 0:
         return None
     silent = np.flatnonzero(states.alive & ~fresh & (states.phase != Phase.ENDED))
@@ -83,15 +86,17 @@ def _still_s(job: JobView, age_s: np.ndarray, fresh: Flags) -> float:
     return float(least) if np.isfinite(least) else 0.0
 
 
-def _limit_s(job: JobView, stopped: bool) -> float:
-    step_s = np.asarray(job.step_s)[-64:]
-    known = step_s[np.isfinite(step_s)]
-    if known.size == 0:
+def _limit_s(job: JobView, heads: Heads, stopped: bool) -> float:
+    step_s, waited_s = np.asarray(job.step_s)[-RECENT_STEPS:], np.asarray(job.collective_s)[-RECENT_STEPS:]
+    if not np.isfinite(step_s).any():
         return STOPPED_S * 2 if stopped else FIRST_STEP_S
-    usual_s = float(np.median(known))
+    waited_s = waited_s[np.isfinite(waited_s)]
+    # Where no collective was told of, a step is the bound of what a wait may take.
+    longest_s = float(waited_s.max()) if waited_s.size else float(np.median(step_s[np.isfinite(step_s)]))
     if stopped:
-        return max(STOPPED_S, STOPPED_STEPS * usual_s)
-    return max(STALLED_S, STALLED_STEPS * usual_s)
+        return max(STOPPED_S, STOPPED_LONGEST * longest_s)
+    between = heads.missing.size > 0 and bool((job.states.phase[heads.missing] == Phase.PAUSE).all())
+    return max(BETWEEN_STEPS_S if between else STALLED_S, STALLED_LONGEST * longest_s)
 
 
 def _finding(view: FleetView, stall: Stall) -> Finding:

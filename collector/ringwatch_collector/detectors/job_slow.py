@@ -103,7 +103,7 @@ def _parts(window: Window) -> _Parts:
     return _Parts(
         data_s=_grew(window, recent, window.data_s, window.job.reference_data_s),
         compute_s=_grew(window, recent, window.compute_s, window.job.reference_compute_s),
-        waiting_s=float(np.median(waits.skew_s)),
+        waiting_s=float(waits.skew_s.mean()),  # stalls are rare and long: the mean is what they cost
         most_often_last=float(often),
     )
 

@@ -28,10 +28,12 @@ BLOCK_S: Final = 0.6
 LEAST_BLOCKS: Final = 6
 RECENT_BLOCKS: Final = 6
 PERSISTENT_SHARE: Final = 0.8
+MOST_LEVEL: Final = 2.0
 # The newest blocks have to stand out of the noise that means of so many blocks have: the noise of busy hosts
-# drifts, and drifting noise averages out slowly. 4.5 of it is what one of 100,000 such means exceeds under
-# Student's t with 4 degrees of freedom (simulated).
-EFFECT_SIGMAS: Final = 4.5
+# drifts, and drifting noise averages out slowly. The more streams, the farther the farthest of them strays:
+# under Student's t with 4 degrees of freedom by about 0.3 more for each factor of e (simulated).
+EFFECT_SIGMAS: Final = 3.0
+EFFECT_SIGMAS_SLOPE: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +73,14 @@ def alarms(scores: Scores, least_effect: float, streams: int) -> list[Alarm]:
     total, began = cusum(residual / scores.sigma)
     recent = residual[-RECENT_BLOCKS:]
     effect = recent.mean(axis=0)
+    # One long stall among the newest blocks is no slow rank: what has to stand out does so without it.
+    steady = (recent.sum(axis=0) - recent.max(axis=0)) / (RECENT_BLOCKS - 1)
     share = (recent > 0.5 * least_effect).mean(axis=0)
+    apart = (EFFECT_SIGMAS + EFFECT_SIGMAS_SLOPE * float(np.log(max(1, streams)))) * scores.mean_sigma
     held = (
         (total > threshold)
-        & (effect > max(least_effect, EFFECT_SIGMAS * scores.mean_sigma))
+        & (effect > least_effect)
+        & (steady > apart)
         & (share >= PERSISTENT_SHARE)
     )
     return [
@@ -96,9 +102,19 @@ def _onset(scores: Scores, began: int) -> float:
     return float(scores.ended_s[max(0, min(began, scores.ended_s.size) - 1)])
 
 
-def scored(residual: Array, ended_s: Array, floor: float) -> Scores:
-    """Return scores whose noise is pooled over all streams and blocks: one step of a small group has none."""
-    mean_sigma = mean_noise(residual, RECENT_BLOCKS, floor / RECENT_BLOCKS**0.5)
+def scored(residual: Array, ended_s: Array, floor: float, level: Array | None = None) -> Scores:
+    """Return scores whose noise is pooled over all streams and blocks: one step of a small group has none.
+
+    ``level`` are the same residuals without the healthy reference taken off. A reference that was learned from
+    steps of this very window makes noise that drifts look small: then theirs counts, up to twice as much.
+    """
+    highest = int(np.argmax(residual[-RECENT_BLOCKS:].mean(axis=0))) if residual.shape[1] > 3 else -1
+    others = np.delete(residual, highest, axis=1) if highest >= 0 else residual
+    # Of the others: in a group of four the accused would be a quarter of its own noise.
+    mean_sigma = mean_noise(others, RECENT_BLOCKS, floor / RECENT_BLOCKS**0.5)
+    if level is not None:
+        apart = np.delete(level, highest, axis=1) if highest >= 0 else level
+        mean_sigma = max(mean_sigma, min(MOST_LEVEL * mean_sigma, mean_noise(apart, RECENT_BLOCKS, 0.0)))
     # What independent noise of this size in the means would be a block: drift counts as noise, not as a fault.
-    sigma = max(sigma_of(residual, floor), mean_sigma * RECENT_BLOCKS**0.5)
+    sigma = max(sigma_of(others, floor), mean_sigma * RECENT_BLOCKS**0.5)
     return Scores(residual=residual, sigma=sigma, mean_sigma=mean_sigma, ended_s=ended_s)

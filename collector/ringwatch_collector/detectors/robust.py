@@ -53,6 +53,14 @@ def step_noise(values: Array, floor: float) -> float:
     return max(floor, sigma_of(np.diff(values, axis=0), 0.0) / float(np.sqrt(2.0)))
 
 
+def column_noise(values: Array, floor: float) -> Array:
+    """Return (C,) the noise of each column of a (T, C) series by its differences."""
+    if values.shape[0] < 3:
+        return np.full(values.shape[1], floor)
+    spread = np.median(np.abs(np.diff(values, axis=0)), axis=0)
+    return np.asarray(np.maximum(floor, MAD_TO_SIGMA * spread / np.sqrt(2.0)))
+
+
 def block_starts(ended_s: Array, seconds: float) -> NDArray[np.int64]:
     """Return the first row of each block of rows that end within ``seconds``, counted back from the newest.
 
@@ -77,8 +85,8 @@ def cusum(z: Array, k: float = CUSUM_K, clip: float = CLIP) -> tuple[Array, NDAr
     sums = np.zeros(z.shape[1])
     began = np.full(z.shape[1], z.shape[0], np.int64)
     ceiling = 2.0 * CUSUM_H
-    for row, scores in enumerate(np.clip(z, -clip, clip)):
-        risen = np.clip(sums + scores - k, 0.0, ceiling)
+    for row, steps in enumerate(np.clip(z, -clip, clip) - k):
+        risen = np.minimum(np.maximum(sums + steps, 0.0), ceiling)
         began = np.where(risen <= 0.0, z.shape[0], np.where(sums <= 0.0, row, began))
         sums = risen
     return sums, began

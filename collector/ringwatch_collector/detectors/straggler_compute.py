@@ -7,13 +7,13 @@ from typing import Final
 
 import numpy as np
 
-from ringwatch_collector.detectors.compute_ratio import log_ratio
+from ringwatch_collector.detectors.compute_ratio import ratios_of
 from ringwatch_collector.detectors.confidence import DIRECT, READING, agreed
 from ringwatch_collector.detectors.held import Held, held_rank
 from ringwatch_collector.detectors.pace import Pace, pace_of
-from ringwatch_collector.detectors.persistent import Alarm, alarms, blocks_of, scored
+from ringwatch_collector.detectors.persistent import PERSISTENT_SHARE, Alarm, alarms, blocks_of, scored
 from ringwatch_collector.detectors.places import gpus_held, rank_subject, seconds
-from ringwatch_collector.detectors.robust import block_means
+from ringwatch_collector.detectors.robust import Array, block_means
 from ringwatch_collector.detectors.straggler_causes import UNEXPLAINED, Cause, cause_of
 from ringwatch_collector.detectors.waits import LEAST_SKEW_S, Waits, waits_of
 from ringwatch_collector.detectors.whole_node import by_node
@@ -22,6 +22,10 @@ from ringwatch_collector.view import FleetView
 from ringwatch_proto.records import Bearing, Evidence, Finding, IncidentKind, Severity, Subject, Why
 
 LEAST_EFFECT: Final = float(np.log(1.05))  # five as the performance rules of SuperBench
+# Without a healthy reference parts differ for good: MegaScale (NSDI 2024) takes machines out that are slower by ten.
+LEVEL_EFFECT: Final = float(np.log(1.08))
+LEVEL_FLOOR: Final = 0.015
+LEVEL_BLOCKS: Final = 30
 SIGMA_FLOOR: Final = 0.01
 LEAST_STEPS: Final = 12
 # The others have to wait for it by this share of a step, and the job has to be slower for it.
@@ -68,43 +72,57 @@ class ComputeStraggler:
         findings = []
         for window in working_windows(view):
             pace = pace_of(window)
-            if window.rows.size >= LEAST_STEPS and pace.slower_than(LEAST_SLOWER, unknown=True):
-                cases = _cases(window, view.now_s)
+            if window.rows.size >= LEAST_STEPS:
+                cases = _cases(window, view.now_s, slower=pace.slower_than(LEAST_SLOWER, unknown=True))
                 findings += by_node([_finding(view, window, pace, case) for case in cases], view, window)
         return findings
 
 
-def _cases(window: Window, now_s: float) -> list[_Case]:
-    found = {case.column: case for case in _compared(window)}
-    held = held_rank(window.job, now_s)
+def _cases(window: Window, now_s: float, *, slower: bool) -> list[_Case]:
+    found = {case.column: case for case in _compared(window, slower=slower)}
+    held = held_rank(window.job, now_s) if slower else None
     if held is not None and held.column in window.columns and _visibly_slower(window):
         known = found.get(held.column)
         found = {held.column: replace(known, held=held) if known else _held_case(window, held)}
     return list(found.values())
 
 
-def _compared(window: Window) -> list[_Case]:
-    """Return the ranks that stay slower than their peers and for whom the others wait."""
+def _compared(window: Window, *, slower: bool) -> list[_Case]:
+    """Return the ranks that stay slower than their peers and for whom the others wait.
+
+    A change counts only where the job is slower for it; who was slow since the first step made it slow then.
+    """
     starts = blocks_of(window.ended_s)
-    ratio, compared = log_ratio(window, starts)
-    ended_s = block_means(window.ended_s, starts)
-    raised = alarms(scored(ratio, ended_s, SIGMA_FLOOR), LEAST_EFFECT, max(1, compared.size))
-    if not raised or _structural(window, len(raised)):
-        return []
+    ratios, ended_s = ratios_of(window, starts), block_means(window.ended_s, starts)
+    streams = max(1, ratios.compared.size)
+    by_level = alarms(scored(ratios.level, ended_s, LEVEL_FLOOR), LEVEL_EFFECT, streams)
+    if ratios.learned:
+        by_level = [alarm for alarm in by_level if _all_along(ratios.level[:, alarm.position])]
+    if _structural(window, len(by_level)):
+        by_level = []
+    raised = {alarm.position: (alarm, False) for alarm in by_level}
+    if ratios.learned and slower:
+        changed = scored(ratios.change, ended_s, SIGMA_FLOOR, ratios.level)
+        raised |= {alarm.position: (alarm, True) for alarm in alarms(changed, LEAST_EFFECT, streams)}
     recent = window.recent(RECENT_S, LEAST_STEPS)
-    waits = waits_of(window, recent)
-    raised = [replace(alarm, position=int(compared[alarm.position])) for alarm in raised]
-    cases = (_case(window, recent, waits, alarm) for alarm in raised)
+    cases = []
+    for changed_only in {change for _, change in raised.values()}:
+        waits = waits_of(window, recent, structural=changed_only)
+        mine = [replace(alarm, position=int(ratios.compared[alarm.position]))
+                for alarm, change in raised.values() if change is changed_only]  # fmt: skip
+        cases += [_case(window, recent, waits, alarm) for alarm in mine]
     return [case for case in cases if case is not None]
 
 
-def _structural(window: Window, slow: int) -> bool:
-    """Tell whether so many ranks are above their peers that it is how the job is built.
+def _all_along(level: Array) -> bool:
+    """Tell whether a rank was above its peers in the whole window: what began within it is a change."""
+    held = float((level > LEVEL_EFFECT / 2).mean()) >= PERSISTENT_SHARE
+    return held and level.size >= LEVEL_BLOCKS and float(np.median(level)) >= LEVEL_EFFECT
 
-    Only without a reference: what differs since the first step and for many is no fault.
-    """
-    learned = bool(np.isfinite(window.job.reference_compute_s[window.columns]).all())
-    return not learned and slow > max(1.0, STRUCTURAL_SHARE * window.columns.size)
+
+def _structural(window: Window, slow: int) -> bool:
+    """Tell whether so many ranks are above their peers that it is how the job is built."""
+    return slow > max(1.0, STRUCTURAL_SHARE * window.columns.size)
 
 
 def _case(window: Window, recent: slice, waits: Waits, alarm: Alarm) -> _Case | None:

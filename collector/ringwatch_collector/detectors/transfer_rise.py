@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from ringwatch_collector.detectors.persistent import blocks_of
-from ringwatch_collector.detectors.robust import CUSUM_H_LEAST, Array, block_means, cusum, step_noise
+from ringwatch_collector.detectors.robust import CUSUM_H_LEAST, Array, block_means, column_noise, cusum
 from ringwatch_collector.detectors.waits import transfers_of
 from ringwatch_collector.detectors.window import Window
 
@@ -42,13 +42,9 @@ def rises_of(window: Window) -> list[Rise]:
     if not suspects:
         return []
     transfers = transfers_of(window, slice(0, window.rows.size), suspects)
-    found = []
-    for name, slots in _groups(window):
-        known = [at for at in slots if usual[at] > 0 and np.isfinite(transfers[:, at]).mean() > KNOWN_SHARE]
-        if known:
-            rise = _rise(window, name, transfers[:, known].sum(axis=1), float(usual[known].sum()))
-            found += [replace(rise, slots=tuple(known))] if rise is not None else []
-    return found
+    told = np.isfinite(transfers).mean(axis=0) > KNOWN_SHARE
+    groups = [(name, [at for at in slots if usual[at] > 0 and told[at]]) for name, slots in _groups(window)]
+    return _rises(window, transfers, usual, [(name, slots) for name, slots in groups if slots])
 
 
 def _suspects(window: Window, usual: Array) -> set[int]:
@@ -72,25 +68,31 @@ def _groups(window: Window) -> Iterator[tuple[str, list[int]]]:
         yield name, slots
 
 
-def _rise(window: Window, name: str, transfer_s: Array, usual_s: float) -> Rise | None:
-    known = np.flatnonzero(np.isfinite(transfer_s))
-    starts = blocks_of(window.ended_s[known]) if known.size else known
-    if starts.size < LEAST_BLOCKS:
-        return None
-    log_ratio = np.log(np.maximum(block_means(transfer_s[known], starts), 1e-9) / usual_s)
+def _rises(window: Window, transfers: Array, usual: Array, groups: list[tuple[str, list[int]]]) -> list[Rise]:
+    """Test all groups at once; a group's step in which a member did not tell is no news."""
+    starts = blocks_of(window.ended_s)
+    if starts.size < LEAST_BLOCKS or not groups:
+        return []
+    usual_s = np.array([usual[slots].sum() for _, slots in groups])
+    total_s = np.stack([transfers[:, slots].sum(axis=1) for _, slots in groups], axis=1)
+    seen = np.isfinite(total_s)
+    counts = np.maximum(block_means(seen.astype(np.float64), starts), 1e-9)
+    mean_s = block_means(np.where(seen, total_s, 0.0), starts) / counts
+    log_ratio = np.where(mean_s > 0, np.log(np.maximum(mean_s, 1e-9) / usual_s), 0.0)
     # One change of level does not move the noise of the differences: no share of the fault is noise.
-    sigma = step_noise(log_ratio, SIGMA_FLOOR)
-    sums, began = cusum((log_ratio / sigma)[:, None])
-    ended_s = block_means(window.ended_s[known], starts)
-    ratio = float(np.exp(np.median(log_ratio[ended_s >= ended_s[-1] - RECENT_S])))
-    if sums[0] <= CUSUM_H_LEAST or ratio < LEAST_RATIO:
-        return None
-    return Rise(
-        communicator=name,
-        slots=(),
-        ratio=ratio,
-        now_s=ratio * usual_s,
-        usual_s=usual_s,
-        onset_s=float(ended_s[max(0, min(int(began[0]), ended_s.size) - 1)]),
-        total=float(sums[0]),
-    )
+    sums, began = cusum(log_ratio / column_noise(log_ratio, SIGMA_FLOOR))
+    ended_s = block_means(window.ended_s, starts)
+    recent = max(LEAST_BLOCKS // 2, int(np.count_nonzero(ended_s >= ended_s[-1] - RECENT_S)))
+    ratio = np.exp(np.median(log_ratio[-recent:], axis=0))
+    return [
+        Rise(
+            communicator=groups[at][0],
+            slots=tuple(groups[at][1]),
+            ratio=float(ratio[at]),
+            now_s=float(ratio[at] * usual_s[at]),
+            usual_s=float(usual_s[at]),
+            onset_s=float(ended_s[max(0, min(int(began[at]), ended_s.size) - 1)]),
+            total=float(sums[at]),
+        )
+        for at in np.flatnonzero((sums > CUSUM_H_LEAST) & (ratio >= LEAST_RATIO)).tolist()
+    ]

@@ -72,7 +72,18 @@ class Window:
 
 
 def window_of(job: JobView, now_s: float, seconds: float = WINDOW_S) -> Window | None:
-    """Return the newest whole steps, pauses included; None when there are too few or they are old."""
+    """Return the newest whole steps, pauses included; None when there are too few or they are old.
+
+    Half of the detectors need it: it is made once a view.
+    """
+    key = ("window", now_s, seconds)
+    if key not in job.memo:
+        job.memo[key] = _window(job, now_s, seconds)
+    found = job.memo[key]
+    return found if isinstance(found, Window) else None
+
+
+def _window(job: JobView, now_s: float, seconds: float) -> Window | None:
     rows = _newest(job, seconds)
     finite = np.isfinite(job.step_s[rows])
     filled = np.flatnonzero(finite.any(axis=1))
@@ -115,9 +126,17 @@ def working(window: Window) -> Window | None:
 
 def working_windows(view: FleetView, seconds: float = WINDOW_S) -> list[Window]:
     """Return the working window of each job that has one."""
-    windows = (window_of(job, view.now_s, seconds) for job in view.jobs)
-    kept = (working(window) for window in windows if window is not None)
-    return [window for window in kept if window is not None]
+    windows = (_working_window(job, view.now_s, seconds) for job in view.jobs)
+    return [window for window in windows if window is not None]
+
+
+def _working_window(job: JobView, now_s: float, seconds: float) -> Window | None:
+    key = ("working", now_s, seconds)
+    if key not in job.memo:
+        window = window_of(job, now_s, seconds)
+        job.memo[key] = None if window is None else working(window)
+    found = job.memo[key]
+    return found if isinstance(found, Window) else None
 
 
 def _built(job: JobView, rows: Index, columns: Index) -> Window:
@@ -149,8 +168,8 @@ def _paused(step_s: Array, data_s: Array, compute_s: Array, pause_s: Array) -> N
     return marked
 
 
-def peer_groups(job: JobView, columns: Index) -> list[Index]:
-    """Return groups of positions in ``columns`` whose ranks do the same work.
+def peer_groups(job: JobView, columns: Index, *, least: int = 3) -> list[Index]:
+    """Return groups of positions in ``columns`` whose ranks do the same work, ``least`` of them at least.
 
     Ranks that reduce the most bytes together are peers: these share a model part, so that in a
     pipeline they are the ranks of one stage, while groups across stages exchange norms and scalars.
@@ -160,7 +179,7 @@ def peer_groups(job: JobView, columns: Index) -> list[Index]:
     label = np.full(job.ranks.size, -1, np.int64)
     most = np.zeros(job.ranks.size)
     for at, slot in enumerate(job.slots):
-        if slot.kind in _REDUCTIONS and np.count_nonzero(slot.members) >= 3:
+        if slot.kind in _REDUCTIONS and np.count_nonzero(slot.members) >= least:
             heavier = slot.members & (most < slot.bytes + 1.0)
             label[heavier], most[heavier] = at, slot.bytes + 1.0
     of = label[columns]

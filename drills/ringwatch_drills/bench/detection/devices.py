@@ -102,7 +102,7 @@ class Devices:
         out[:, column("host.cpu_pressure_percent")] = np.where(self.steal > 1, 40.0, 0.5)
         return out
 
-    def flow(self, peer: bytes, node: int, slow: float) -> NDArray[np.void]:
+    def flow(self, peer: bytes, slow: float) -> NDArray[np.void]:
         """Return the flow record of a node towards its neighbour; ``slow`` 1 is healthy."""
         out = np.zeros(1, FLOW_TYPE)
         rate = 6e10 * float(self._dice.lognormal(0.0, 0.3)) if slow <= 1.05 else 1e11 / 8 / slow

@@ -138,7 +138,18 @@ class Job:
         self._silicon = 1.0 + noise.silicon * np.clip(self._dice.standard_normal(shape.ranks), -2.5, 2.5)
         self._drift = noise.drift_sigma * self._dice.standard_normal(shape.ranks)
         self.begun = 0  # collectives before this step
+        self.before: Step | None = None  # the step that some ranks never end, once others have begun the next
         self.now = self._step(0, np.full(shape.ranks, begin_s))
+
+    @property
+    def all_wait(self) -> bool:
+        """Tell whether nothing will end any more."""
+        return self.before is not None
+
+    def next_of_the_rest(self) -> None:
+        """Let the ranks that are done begin another step, while others never end this one."""
+        self.before = self.now
+        self.now = self._step(self.now.number + 1, self.now.next_s)
 
     def next(self) -> None:
         """Go on to the next step under the conditions of now."""
@@ -158,14 +169,12 @@ class Job:
         )  # fmt: skip
 
     def stall_now(self, at: int, rank: int) -> None:
-        """Let a rank come to its ``at``-th collective, which then never ends for its group."""
+        """Let a rank come to its ``at``-th collective and never leave it, as its peers do."""
         before = self.now
         starts, ends = before.starts_s.copy(), before.ends_s.copy()
-        groups = self.operations[at].groups
-        ends[at, groups[(groups == rank).any(axis=1)][0]] = np.inf
-        if at + 1 < len(self.operations):
-            starts[at + 1][np.isinf(ends[at])] = np.inf
-            self._replay(starts, ends, at + 1)
+        ends[at, rank] = np.inf
+        starts[at + 1, rank] = np.inf
+        self._replay(starts, ends, at + 1)
         self.now = Step(
             number=before.number, begin_s=before.begin_s, data_s=before.data_s, work_s=before.work_s,
             amount=before.amount, starts_s=starts, ends_s=ends, next_s=np.maximum(before.next_s, ends[-1]),

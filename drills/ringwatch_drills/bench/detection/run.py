@@ -100,6 +100,10 @@ class Run:
             self._begin_due(world.job.now.done_s)
             world.job.next()
         self._begin_due(now_s)
+        rest = world.job.now.next_s[np.isfinite(world.job.now.next_s)]
+        stuck = 0 < rest.size < world.job.now.next_s.size and rest.max() <= now_s
+        if stuck and not world.job.all_wait:
+            world.job.next_of_the_rest()
         for due_s, send in [later for later in world.later if later[0] <= now_s]:
             world.later.remove((due_s, send))
             send(now_s)

@@ -61,8 +61,8 @@ class TraceRun:
         self._order = np.arange(have) if steps <= have else dice.integers(have, size=steps)
         self.fleet = FleetState(FleetPolicy(), Counter(), BEGIN_S - _UP_S)
         self._groups = self._named_groups()
+        self._nodes = [self.fleet.hello(self._hello(worker), BEGIN_S) for worker in range(self._workers)]
         for worker in range(self._workers):
-            self.fleet.hello(self._hello(worker), BEGIN_S)
             self.fleet.connected(f"w{worker:03d}", connected=True)
 
     def go(self) -> TraceRan:
@@ -72,8 +72,7 @@ class TraceRun:
         for number, at in enumerate(self._order.tolist()):
             told = self._replayed(number, at, grew)
             now_s += told.length_s
-            self._put(number, now_s, told)
-            self._states(number, now_s + 0.5)
+            self._send(number, now_s + 0.5, told)
             watch.look(now_s + 0.6)
             ended.append(now_s - BEGIN_S)
             own.append(told.work_s)
@@ -114,32 +113,29 @@ class TraceRun:
             ],
         )  # fmt: skip
 
-    def _put(self, number: int, now_s: float, told: Replayed) -> None:
-        job = self.fleet.jobs.get("trace")
-        assert job is not None
-        out = np.zeros(self._workers, STEP_TYPE)
-        out["step"], out["ended_wall_ns"] = number, int(now_s * 1e9)
-        out["step_s"], out["compute_s"] = told.length_s, told.work_s
+    def _send(self, number: int, now_s: float, told: Replayed) -> None:
+        """Send one batch of each worker: the step that just ended, and that it goes on."""
+        steps, states = np.zeros(self._workers, STEP_TYPE), np.zeros(self._workers, STATE_TYPE)
+        steps["step"], steps["ended_wall_ns"] = number, int((now_s - 0.1) * 1e9)
+        steps["step_s"], steps["compute_s"] = told.length_s, told.work_s
         for name in ("loss", "tokens", "work", "data_s"):
-            out[name] = np.nan
-        out["pause_s"] = 0.0
-        job.put_steps(np.arange(self._workers), out, 0.0, live=True)
-        for slot, (role, groups) in enumerate(self._groups.items()):
-            for _, name, ranks in groups:
-                columns = np.array([rank for rank in ranks if np.isfinite(told.lasts_s[role][rank])], np.int64)
-                if columns.size < 2:
-                    continue
-                records = np.zeros(columns.size, COLLECTIVE_TYPE)
-                records["slot"], records["step"] = slot, number
-                records["kind"], records["bytes"] = _ROLES[role]
-                records["start_s"], records["duration_s"] = told.starts_s[role][columns], told.lasts_s[role][columns]
-                number_of = np.full(columns.size, job.slots.communicator(name, ranks), np.int64)
-                job.put_collectives(number_of, columns, records, live=True)
+            steps[name] = np.nan
+        states["phase"], states["alive"], states["process_state"] = Phase.COMPUTE, 1, ord("R")
+        states["step"] = number + 1
+        for worker, node in enumerate(self._nodes):
+            batch = wire.Batch(
+                schema_id=1, wall_ns=int((now_s - 0.02) * 1e9), monotonic_ns=int((now_s - BEGIN_S + 1) * 1e9),
+                steps=steps[worker : worker + 1].tobytes(), rank_states=states[worker : worker + 1].tobytes(),
+                collectives=self._collectives(number, worker, told),
+            )  # fmt: skip
+            self.fleet.batch(node, batch, "bench", now_s)
 
-    def _states(self, number: int, now_s: float) -> None:
-        job = self.fleet.jobs.get("trace")
-        assert job is not None
-        out = np.zeros(self._workers, STATE_TYPE)
-        out["phase"], out["alive"], out["process_state"], out["step"] = Phase.COMPUTE, 1, ord("R"), number + 1
-        job.put_states(np.arange(self._workers), out, now_s)
-        self.fleet.nodes.last_batch_s[: self._workers] = now_s
+    def _collectives(self, number: int, worker: int, told: Replayed) -> bytes:
+        found = []
+        for slot, (role, groups) in enumerate(self._groups.items()):
+            for index, _, ranks in groups:
+                if worker in ranks and np.isfinite(told.lasts_s[role][worker]):
+                    kind, size = _ROLES[role]
+                    start_s, lasts_s = told.starts_s[role][worker], told.lasts_s[role][worker]
+                    found.append((0, index, slot, kind, 0, number, size, start_s, lasts_s))
+        return np.array(found, COLLECTIVE_TYPE).tobytes()

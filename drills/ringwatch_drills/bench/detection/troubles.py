@@ -135,11 +135,8 @@ def _xid(code: int, text: str, *, lost: bool = False, deadly: bool = True) -> Be
         rank = trouble.rank
         line = f"NVRM: Xid (PCI:0000:{rank % 8:02x}:00): {code}, pid={4000 + rank % 8}, name=python, {text}"
 
-        def say(now_s: float) -> None:
-            world.feed.event(now_s, world.node(rank), events.GPU_XID, at_s=at_s, code=code, text=line,
-                             device=gpu_name(rank), fields={"pid": 4000 + rank % 8})  # fmt: skip
-
-        world.after(at_s, 0.3, say)
+        world.feed.event(world.node(rank), events.GPU_XID, at_s, code=code, text=line,
+                         device=gpu_name(rank), fields={"pid": 4000 + rank % 8})  # fmt: skip
         if lost:
             world.devices.gpu_state[rank] = 1
         if deadly:
@@ -156,7 +153,7 @@ def _others_die(world: World, first: int, at_s: float) -> None:
     def end(now_s: float) -> None:
         for rank in ranks:
             world.feed.event(
-                now_s, world.node(rank), events.RANK_LEFT, at_s=at_s + 0.01 * rank, text="left",
+                world.node(rank), events.RANK_LEFT, now_s + 0.001 * rank,
                 fields={"job": JOB, "rank": rank, "pid": 4000 + rank % world.scenario.shape.per_node,
                         "reason": "exception: NCCL watchdog: collective timed out, connection closed"},
             )  # fmt: skip
@@ -169,11 +166,8 @@ def _port(world: World, trouble: Trouble, at_s: float) -> None:
     port = rank if world.scenario.transport == "rdma" else world.node(rank)
     world.devices.up[port] = 0.0
 
-    def say(now_s: float) -> None:
-        world.feed.event(now_s, world.node(rank), events.PORT_DOWN, at_s=at_s, device=port_name(port),
-                         text=f"{port_name(port)}: link is down")  # fmt: skip
-
-    world.after(at_s, 0.3, say)
+    world.feed.event(world.node(rank), events.PORT_DOWN, at_s, device=port_name(port),
+                     text=f"{port_name(port)}: link is down")  # fmt: skip
     _stall(world, trouble, at_s)
 
 
@@ -183,15 +177,11 @@ def _killed(oom: bool) -> Begin:
         world.stop_rank(rank, at_s)
         world.processes.alive[rank] = False
 
-        def say(now_s: float) -> None:
-            fields = {"job": JOB, "rank": rank, "pid": pid, "signal": 9}
-            if oom:
-                world.feed.event(now_s, world.node(rank), events.KERNEL_OOM, at_s=at_s - 0.1,
-                                 text=f"Out of memory: Killed process {pid} (python)",
-                                 fields={"pid": pid})  # fmt: skip
-            world.feed.event(now_s, world.node(rank), events.RANK_DIED, at_s=at_s, fields=fields)
-
-        world.after(at_s, 0.2, say)
+        fields = {"job": JOB, "rank": rank, "pid": pid, "signal": 9}
+        if oom:
+            world.feed.event(world.node(rank), events.KERNEL_OOM, at_s - 0.1, fields={"pid": pid},
+                             text=f"Out of memory: Killed process {pid} (python)")  # fmt: skip
+        world.feed.event(world.node(rank), events.RANK_DIED, at_s, fields=fields)
         _others_die(world, rank, at_s + float(world.dice.choice([0.8, 45.0])))
 
     return begin
@@ -249,11 +239,7 @@ def _herrings(world: World, trouble: Trouble, at_s: float) -> None:
         rank = int(some[number])
         line = f"NVRM: Xid (PCI:0000:0{rank % 8}:00): {code}, pid={4000 + rank % 8}, name=python, {text}"
 
-        def say(now_s: float, rank: int = rank, code: int = code, line: str = line) -> None:
-            world.feed.event(now_s, world.node(rank), events.GPU_XID, code=code, text=line,
-                             device=gpu_name(rank))  # fmt: skip
-
-        world.after(at_s, 5.0 * number, say)
+        world.feed.event(world.node(rank), events.GPU_XID, at_s, code=code, text=line, device=gpu_name(rank))
 
 
 def _congestion(world: World, trouble: Trouble, at_s: float) -> None:
