@@ -19,6 +19,7 @@ from ringwatch_proto.signals import GpuState, Table
 
 # What the kernel log holds from before is judged for this long: later, readings say whether it is so still.
 RECENT_S: Final = 3600.0
+_Gpu = tuple[Device, Mapping[str, float]]
 _ALL_SILENT: Final = "no GPU answers: the driver holds every call"
 _BY_READINGS: Final = frozenset(
     {events.GPU_LOST, events.GPU_NOT_ANSWERING, events.GPU_RECOVERED, events.NVLINK_DOWN}
@@ -65,8 +66,8 @@ class Scan:
 def judge(seen: Look, *, sysfs: Path = Path("/sys"), now_ns: int | None = None) -> Scan:
     """Return everything that a look shows to be wrong, the worst first."""
     now_ns = time.time_ns() if now_ns is None else now_ns
-    gpus = list(rows(seen.tables[Table.GPU])) if Table.GPU in seen.tables else []
     on_bus = pci_gpus(sysfs)
+    gpus = _placed(list(rows(seen.tables[Table.GPU])) if Table.GPU in seen.tables else [], on_bus)
     found = [*_of_gpus(gpus), *_missing(gpus, on_bus), *_of_ports(seen)]
     for health in seen.health.values():
         found += _of_source(health, on_bus)
@@ -93,7 +94,7 @@ def pci_gpus(sysfs: Path) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _of_gpus(gpus: Sequence[tuple[Device, Mapping[str, float]]]) -> list[Trouble]:
+def _of_gpus(gpus: Sequence[_Gpu]) -> list[Trouble]:
     whole = [(device, readings) for device, readings in gpus if not device.id.startswith("MIG-")]
     states = [readings.get("gpu.state") for _, readings in whole]
     if len(states) > 1 and all(state == GpuState.NOT_ANSWERING for state in states):
@@ -124,8 +125,23 @@ def _driver_silent(text: str) -> Trouble:
     )
 
 
-def _missing(gpus: Sequence[tuple[Device, Mapping[str, float]]], on_bus: Sequence[str]) -> list[Trouble]:
+def _placed(gpus: list[_Gpu], on_bus: Sequence[str]) -> list[_Gpu]:
+    """Give the one GPU that has not said who it is the one place on the bus that no other has."""
     listed = {device.pci_address for device, _ in gpus}
+    places = [address for address in on_bus if address not in listed]
+    nameless = [device for device, _ in gpus if device.id == device.name]
+    if len(places) != 1 or len(nameless) != 1:
+        return gpus
+    return [
+        (replace(device, pci_address=places[0]) if device is nameless[0] else device, readings)
+        for device, readings in gpus
+    ]
+
+
+def _missing(gpus: Sequence[_Gpu], on_bus: Sequence[str]) -> list[Trouble]:
+    listed = {device.pci_address for device, _ in gpus}
+    nameless = sum(device.id == device.name for device, _ in gpus if not device.pci_address)
+    missing = [address for address in on_bus if listed and address not in listed]
     return [
         Trouble(
             severity=Severity.CRITICAL,
@@ -136,8 +152,7 @@ def _missing(gpus: Sequence[tuple[Device, Mapping[str, float]]], on_bus: Sequenc
             device=address,
             where=address,
         )
-        for address in on_bus
-        if listed and address not in listed
+        for address in (missing if len(missing) > nameless else ())
     ]
 
 

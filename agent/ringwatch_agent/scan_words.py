@@ -15,6 +15,7 @@ from ringwatch_proto.signals import GpuState, Table
 
 _MOST_LINES: Final = 12
 ACTIONS: Final[dict[str, str]] = {
+    "check_app": "look at the job first; at the GPU when it comes back under other jobs",
     "check_link": "check cable, module and switch port",
     "check_nvlink": "check the NVLink and the device at its other end",
     "check_pcie": "check slot, riser and retimer; reseat at the next service",

@@ -7,6 +7,8 @@ from typing import Final
 GPU_XID: Final = "gpu.xid"
 GPU_LOST: Final = "gpu.lost"
 GPU_NOT_ANSWERING: Final = "gpu.not_answering"
+GPU_NEEDS_RESET: Final = "gpu.needs_reset"
+GPU_READS_FAIL: Final = "gpu.reads_fail"
 GPU_RECOVERED: Final = "gpu.recovered"
 NVSWITCH_SXID: Final = "nvswitch.sxid"
 NVLINK_DOWN: Final = "nvlink.down"
@@ -31,6 +33,8 @@ EVENT_KINDS: Final[dict[str, str]] = {
     GPU_XID: "the driver reported an Xid; code is the Xid, device its GPU",
     GPU_LOST: "NVML says that the GPU is lost",
     GPU_NOT_ANSWERING: "an NVML call on the GPU has not come back within its deadline",
+    GPU_NEEDS_RESET: "NVML says that the GPU has to be reset",
+    GPU_READS_FAIL: "NVML answers for the GPU with errors only",
     GPU_RECOVERED: "a GPU that was lost or silent answers again",
     NVSWITCH_SXID: "the driver reported an NVSwitch SXid; code is the SXid",
     NVLINK_DOWN: "an NVLink went down",

@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 _HERE = Path(__file__).parent
@@ -22,7 +23,10 @@ def library() -> Path:
     target = folder / "libnvidia-ml.so.1"
     if not target.exists():
         folder.mkdir(mode=0o700, exist_ok=True)
-        fresh = folder / f"{os.getpid()}.so"
+        # Several builds at once are each their own file; the last to finish is as good as the first.
+        handle, name = tempfile.mkstemp(suffix=".so", dir=folder)
+        os.close(handle)
+        fresh = Path(name)
         subprocess.run(["cc", *_FLAGS, "-o", str(fresh), str(_SOURCES[0])], check=True)
         fresh.replace(target)
     return folder
@@ -41,6 +45,10 @@ class Emulator:
         """Change values from now on; ``gpu0__block=1`` is the key ``gpu0.block``."""
         self._values |= {key.replace("__", "."): value for key, value in values.items()}
         self._write()
+
+    def grow(self, key: str, rate: int) -> None:
+        """Have a counter grow by ``rate`` a second from now on, from 0: the driver's clock is ours."""
+        self.set(**{key: -int(rate * time.monotonic()), f"{key}_rate": rate})
 
     def clear(self, **values: int) -> None:
         """Make everything healthy but ``values``. Xids and reloads that were are not unmade."""

@@ -14,13 +14,13 @@ from ringwatch_agent.sources import nvml_library as nvml
 from ringwatch_agent.sources.nvml_asks import Place
 from ringwatch_agent.sources.nvml_identity import Identity, handle_at, identify, instances, unidentified
 from ringwatch_agent.sources.nvml_plan import OWN, SLOW
-from ringwatch_agent.sources.nvml_round import Failure, InstanceRound, Round
+from ringwatch_agent.sources.nvml_round import BUDGET_S, Failure, InstanceRound, Round
 
 # After this long without an answer the GPU is "not answering" and its values are nobody's.
 ANSWER_S: Final = 2.5
 # A GPU that answers slowly is asked less: after Xid 119 each call holds the driver for 6 to 45 s.
-_REST_FACTOR: Final = 4.0
-_REST_MAX_S: Final = 60.0
+_REST_FACTOR: Final = 1.0
+_REST_MAX_S: Final = 30.0
 _LOST_REST_S: Final = 10.0
 # For so long after such an Xid the GPU is asked only so often, however well it answers.
 _WARY_S: Final = 600.0
@@ -167,12 +167,9 @@ class GpuThread:
             if self.round is None:
                 self._begin(begin_s)
             assert self.round is not None
-            slow_before_s = self.round.slow_at_s
-            self.round.ask(begin_s)
-            if self.round.slow_at_s != slow_before_s:
-                self._look_at_instances()
-            for part in self._instances:
-                part.ask(begin_s)
+            # A GPU that took long to say who it is has answered for this round.
+            if time.monotonic() - begin_s < BUDGET_S:
+                self._ask_round(self.round, begin_s)
         except (Failure, nvml.NvmlFailed) as failure:
             return self._failed(failure.code, begin_s)
         ended_s = time.monotonic()
@@ -185,6 +182,14 @@ class GpuThread:
             row=tuple(self.round.row),
             parts=tuple((part.identity, tuple(part.row)) for part in self._instances),
         )
+
+    def _ask_round(self, round: Round, now_s: float) -> None:
+        slow_before_s = round.slow_at_s
+        round.ask(now_s)
+        if round.slow_at_s != slow_before_s:
+            self._look_at_instances()
+        for part in self._instances:
+            part.ask(now_s)
 
     def _begin(self, now_s: float) -> None:
         self.handle = handle_at(self._library, self._index)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
@@ -16,7 +18,9 @@ from ringwatch_agent.sources.nvml_plan import BATCHES, ENTRIES, FAST, RARE, SLOW
 
 UNSUPPORTED_S: Final = 3600.0
 # Rates need two readings: the second of the slow group follows the first at the next beat.
-_SECOND_S: Final = 0.9
+_SECOND_S: Final = 0.5
+# How long a round may go on asking what is not of every round.
+BUDGET_S: Final = 0.5
 _GROUPS: Final = (FAST, SLOW, RARE)
 _INSTANCE_SIGNALS: Final = (
     "memory_total_mib", "memory_reserved_mib", "memory_used_mib", "processes", "process_memory_mib",
@@ -55,6 +59,8 @@ class Round:
         self._again_s = now_s + UNSUPPORTED_S
         self._batches = {every_s: FieldBatch(place, batch) for every_s, batch in BATCHES}
         self._gaps: dict[str, int] = {}
+        self._queue: deque[tuple[float, Question]] = deque()
+        self._slow_left = 0
         self._asked = self._bind()
 
     def _bind(self) -> dict[float, list[Question]]:
@@ -82,32 +88,45 @@ class Round:
         return gaps
 
     def ask(self, now_s: float) -> None:
-        """Ask what is due into ``row``; raise Failure when the GPU or the driver is not there."""
+        """Ask what is due into ``row``; raise Failure when the GPU or the driver is not there.
+
+        A GPU that answers slowly is asked the slower groups bit by bit, at least one question a round.
+        """
         if now_s >= self._again_s:
             self._restore(now_s)
-        failed, answered = 0, 0
-        for every_s in _GROUPS:
-            if now_s < self._due_s[every_s]:
-                continue
-            codes = [self._put(question, every_s, now_s) for question in tuple(self._asked[every_s])]
-            answered += codes.count(nvml.SUCCESS)
-            failed = next((code for code in codes if code not in (0, nvml.NOT_SUPPORTED)), failed)
-            self._due_s[every_s] = now_s + every_s
-            if every_s == SLOW:
+        self._queue_what_is_due(now_s)
+        codes = [self._put(question, FAST) for question in tuple(self._asked[FAST])]
+        while self._queue:
+            every_s, question = self._queue.popleft()
+            codes.append(self._put(question, every_s))
+            self._slow_left -= every_s == SLOW
+            if every_s == SLOW and not self._slow_left:
                 self._slow_was_asked(now_s)
-        if not answered and failed:
+            if time.monotonic() - now_s >= BUDGET_S:
+                break
+        failed = next((code for code in codes if code not in (nvml.SUCCESS, nvml.NOT_SUPPORTED)), 0)
+        if failed and nvml.SUCCESS not in codes:
             raise Failure(failed)
+
+    def _queue_what_is_due(self, now_s: float) -> None:
+        for every_s in (SLOW, RARE):
+            if now_s < self._due_s[every_s] or any(queued == every_s for queued, _ in self._queue):
+                continue
+            self._due_s[every_s] = now_s + every_s
+            self._queue.extend((every_s, question) for question in self._asked[every_s])
+            if every_s == SLOW:
+                self._slow_left = len(self._asked[SLOW])
 
     def _slow_was_asked(self, now_s: float) -> None:
         if math.isnan(self.slow_at_s):
             self._due_s[SLOW] = now_s + _SECOND_S
         else:
-            self._due_s[SLOW] += self._stagger_s
+            self._due_s[SLOW] -= self._stagger_s
             self._stagger_s = 0.0
         self.slow_at_s = now_s
 
-    def _put(self, question: Question, every_s: float, now_s: float) -> int:
-        code = question.ask(self.row, now_s)
+    def _put(self, question: Question, every_s: float) -> int:
+        code = question.ask(self.row, time.monotonic())
         if code == nvml.SUCCESS:
             return code
         if code in nvml.STATE_OF or code in nvml.REINITIALISE:

@@ -19,12 +19,11 @@ from ringwatch_proto.signals import GpuState
 SOURCE: Final = "nvml"
 _EVENT_OF: Final = {
     GpuState.LOST: events.GPU_LOST,
-    GpuState.NEEDS_RESET: events.GPU_LOST,
+    GpuState.NEEDS_RESET: events.GPU_NEEDS_RESET,
     GpuState.NOT_ANSWERING: events.GPU_NOT_ANSWERING,
-    GpuState.FAILING: events.GPU_NOT_ANSWERING,
+    GpuState.FAILING: events.GPU_READS_FAIL,
 }
 _UNLISTED: Final = "NVML no longer lists it"
-_BLOCKED: Final = "no GPU answers: the driver holds every call"
 
 
 class Turns:
@@ -38,14 +37,14 @@ class Turns:
         """Return what happened since the last reading."""
         told: list[EventRecord] = []
         states = table.values[STATE::WIDTH]
-        blocked = bool(states) and all(state == GpuState.NOT_ANSWERING for state in states)
         for device, state in zip(table.devices, states, strict=True):
             before = self._states.get(device.id, float(GpuState.OK))
             if math.isnan(state) or state == before or device.id.startswith(INSTANCE):
                 continue
             self._states[device.id] = state
-            reason = why.get(device.id) or _UNLISTED
-            told.append(_turned(device, GpuState(int(state)), _BLOCKED if blocked else reason))
+            told.append(_turned(device, GpuState(int(state)), why.get(device.id) or _UNLISTED))
+        if len(told) > 1 and all(state == GpuState.NOT_ANSWERING for state in self._states.values()):
+            told = [_blocked(len(told))]
         links = {device.id: frozenset(down.get(device.id, ())) for device in table.devices}
         if links != self._down:
             told += self._links(table, links)
@@ -74,6 +73,17 @@ def _turned(device: Device, state: GpuState, why: str) -> EventRecord:
         device=device.id,
         text=f"{_where(device)}: " + ("answers again" if recovered else why),
         fields={"state": state.name.lower()},
+    )
+
+
+def _blocked(gpus: int) -> EventRecord:
+    return EventRecord(
+        wall_ns=time.time_ns(),
+        kind=events.GPU_NOT_ANSWERING,
+        severity=Severity.CRITICAL,
+        source=SOURCE,
+        text=f"none of {gpus} GPUs answers: the driver holds every call",
+        fields={"state": GpuState.NOT_ANSWERING.name.lower()},
     )
 
 

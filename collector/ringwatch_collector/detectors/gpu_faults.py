@@ -155,15 +155,28 @@ _KNOWN_STATES: Final = {int(state): state for state in _STATES}
 
 def _from_states(view: FleetView) -> list[tuple[Subject, _Fault]]:
     state = view.gpu.latest(BY_NAME["gpu.state"].id)
-    bad = np.flatnonzero(np.isfinite(state) & (state > 0) & (view.gpu.age_s(view.now_s) <= STATE_FRESH_S))
+    fresh = np.isfinite(state) & (view.gpu.age_s(view.now_s) <= STATE_FRESH_S)
+    nodes = np.asarray(view.gpu.node_of)
+    silent = _silent_nodes(nodes[fresh], state[fresh])
     found = []
-    for row in bad.tolist():
+    for row in np.flatnonzero(fresh & (state > 0)).tolist():
         known = _KNOWN_STATES.get(int(state[row]), GpuState.FAILING)
-        node = node_name(view, int(view.gpu.node_of[row]))
-        found.append(
-            (Subject(kind="gpu", node=node, device=view.gpu.devices[row]), _state(view, known, node))
-        )
+        node = node_name(view, int(nodes[row]))
+        subject = Subject(kind="gpu", node=node, device=view.gpu.devices[row])
+        if int(nodes[row]) in silent:
+            subject = Subject(kind="node", node=node)
+        found.append((subject, _state(view, known, node)))
     return found
+
+
+def _silent_nodes(nodes: np.ndarray, state: np.ndarray) -> frozenset[int]:
+    """Return the nodes none of whose GPUs answers: their driver is at fault, not so many GPUs."""
+    silent = state == GpuState.NOT_ANSWERING
+    return frozenset(
+        node
+        for node in np.unique(nodes[silent]).tolist()
+        if np.count_nonzero(nodes == node) > 1 and silent[nodes == node].all()
+    )
 
 
 def _state(view: FleetView, state: GpuState, node: str) -> _Fault:
@@ -180,7 +193,7 @@ def _finding(view: FleetView, subject: Subject, faults: list[_Fault]) -> Finding
     worst = max(faults, key=lambda fault: (fault.severity, fault.cause.startswith("xid"), -fault.at_s))
     sources = {fault.evidence.source for fault in faults}
     held = any(subject.device in job.gpu_of for job in view.jobs) if subject.device else False
-    unplaced = subject.kind == "node"
+    unplaced = subject.kind == "node" and worst.kind is not IncidentKind.GPU_NOT_ANSWERING
     return Finding(
         kind=worst.kind,
         detector="gpu.faults",

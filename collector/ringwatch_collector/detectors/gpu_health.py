@@ -16,7 +16,6 @@ from ringwatch_proto.records import Bearing, Evidence, Finding, IncidentKind, Se
 from ringwatch_proto.signals import BY_NAME
 
 FRESH_S: Final = 5.0
-_MISMATCH: Final = "version mismatch"
 _SOURCE: Final = (
     "NVIDIA GPU memory error management (docs.nvidia.com/deploy/a100-gpu-mem-error-mgmt), "
     "nvml.h; DCGM health checks"
@@ -77,8 +76,34 @@ _LINK_DOWN: Final = Condition(
     limit=0.0,
     kind=IncidentKind.NVLINK_FAULT,
     cause="nvlink_down",
-    severity=Severity.WARNING,
+    severity=Severity.CRITICAL,
     words="",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverTrouble:
+    """What the agent says of its NVML source when the driver itself is at fault."""
+
+    said: str
+    kind: IncidentKind
+    cause: str
+    words: str
+
+
+_DRIVER_TROUBLES: Final = (
+    DriverTrouble(
+        said="version mismatch",
+        kind=IncidentKind.HOST_FAULT,
+        cause="driver_mismatch",
+        words="driver library and kernel module have different versions; new jobs fail",
+    ),
+    DriverTrouble(
+        said="nvmlInit has not come back",
+        kind=IncidentKind.GPU_NOT_ANSWERING,
+        cause="driver_blocked",
+        words="the driver does not answer at all",
+    ),
 )
 
 
@@ -100,7 +125,7 @@ class GpuHealth:
             found += [
                 _told(view, condition, row, float(values[row])) for row in np.flatnonzero(above).tolist()
             ]
-        return [*_worst(found), *_links(view, fresh), *_mismatches(view)]
+        return [*_worst(found), *_links(view, fresh), *_drivers(view)]
 
 
 def _told(view: FleetView, condition: Condition, row: int, value: float) -> Finding:
@@ -143,7 +168,7 @@ def _links(view: FleetView, fresh: np.ndarray) -> list[Finding]:
     return found
 
 
-def _mismatches(view: FleetView) -> list[Finding]:
+def _drivers(view: FleetView) -> list[Finding]:
     down = view.source.latest(BY_NAME["source.up"].id) == 0
     blind = {
         node_name(view, int(view.source.node_of[row]))
@@ -155,22 +180,27 @@ def _mismatches(view: FleetView) -> list[Finding]:
         for event in live(view, events.SOURCE_DOWN)
         if event.source == "nvml" and event.node in blind
     }
-    return [_mismatch(event) for event in newest.values() if _MISMATCH in event.text]
+    return [
+        _driver(event, trouble)
+        for event in newest.values()
+        for trouble in _DRIVER_TROUBLES
+        if trouble.said in event.text
+    ]
 
 
-def _mismatch(event: SeenEvent) -> Finding:
+def _driver(event: SeenEvent, trouble: DriverTrouble) -> Finding:
     return Finding(
-        kind=IncidentKind.HOST_FAULT,
+        kind=trouble.kind,
         detector="gpu.health",
         culprit=Subject(kind="node", node=event.node),
-        cause="driver_mismatch",
+        cause=trouble.cause,
         verdict=Verdict.SOFTWARE,
         severity=Severity.CRITICAL,
         confidence=agreed(DIRECT),
         onset_s=event.at_s,
-        summary=f"{event.node}: driver library and kernel module have different versions; new jobs fail",
+        summary=f"{event.node}: {trouble.words}",
         evidence=(evidence_of(event),),
-        why=Why(rule="NVML refuses to start for this reason", source=_SOURCE),
+        why=Why(rule="the agent's NVML source is down for this reason", source=_SOURCE),
     )
 
 

@@ -21,6 +21,9 @@ class Driver(Protocol):
     def set(self, **values: int) -> None:
         """Change what NVML says from now on."""
 
+    def grow(self, key: str, rate: int) -> None:
+        """Have a counter grow by ``rate`` a second from now on."""
+
     def xid(self, gpu: int, code: int) -> None:
         """Report an Xid once."""
 
@@ -209,9 +212,10 @@ def _down_because(words: str) -> Tells:
     return tells
 
 
-def _all_told_silent(told: Told) -> str:
-    silent = {where for kind, _, _, where in told.incidents if kind == "gpu.not_answering"}
-    return f"{len(silent)} x gpu.not_answering" if len(silent) == 8 else ""
+def _one_of_the_node(told: Told) -> str:
+    """Tell whether a silent driver is one incident of the node and not one a GPU."""
+    silent = [where for kind, _, _, where in told.incidents if kind == "gpu.not_answering"]
+    return "one incident of the node: gpu.not_answering" if silent == [""] else ""
 
 
 def _reloaded(page: Page) -> str:
@@ -219,7 +223,8 @@ def _reloaded(page: Page) -> str:
         value for (metric, _), value in page.values.items()
         if metric.startswith("ringwatch_gpu_") and metric.endswith("_per_s")
     ]  # fmt: skip
-    well = page.gpu("state") == 0 and page.gpu("power_watts") is not None
+    was_down = page.values.get(("ringwatch_source_failures", "nvml"), 0.0) > 0
+    well = was_down and page.gpu("state") == 0 and page.gpu("power_watts") is not None
     return "reads again; no negative rate" if well and rates and min(rates) >= 0 else ""
 
 
@@ -269,8 +274,8 @@ FAULTS: Final[tuple[Fault, ...]] = (
     ),
     Fault(
         name="ecc-corrected", title="corrected memory errors, 40 a second",
-        lay=_ill(corrected__dram_rate=40),
-        page=_reads("ecc_corrected_per_s", lambda rate: rate > 30, "ecc_corrected_per_s {:.0f}"),
+        lay=lambda bed: bed.driver.grow(f"gpu{ILL}__corrected__dram", 40),
+        page=_reads("ecc_corrected_per_s", lambda rate: 1 < rate < 50, "ecc_corrected_per_s {:.0f}"),
         told=_incident("gpu.memory", "correctable_rate"), scan=("gpu_memory.correctable_rate", "watch", 10),
     ),
     Fault(
@@ -320,7 +325,7 @@ FAULTS: Final[tuple[Fault, ...]] = (
         lay=_xid(31, "pid=4242, name=python, Ch 00000008, intr 00000000. MMU Fault: ENGINE GRAPHICS "
                  "GPCCLIENT_T1_0 faulted @ 0x7f0c_12000000. Fault is of type FAULT_PDE ACCESS_TYPE_READ"),
         page=_state(0.0, "ok: an Xid is an event, no gauge"),
-        told=_both(_quiet, _one_event("gpu.xid", 31)), scan=("application.illegal_address", "fix_app", 10),
+        told=_both(_quiet, _one_event("gpu.xid", 31)), scan=("application.illegal_address", "check_app", 10),
         recovers=False,
     ),
     Fault(
@@ -351,11 +356,14 @@ FAULTS: Final[tuple[Fault, ...]] = (
     ),
     Fault(
         name="lock", title="a lock in the driver blocks every call", lay=_set(all__block=1),
-        page=_all_silent, told=_all_told_silent, scan=("driver.not_answering", "reboot_node", 20), live=False,
+        page=_all_silent, told=_one_of_the_node, scan=("driver.not_answering", "reboot_node", 20), live=False,
     ),
     Fault(
         name="init", title="nvmlInit blocks, at start", first=_set(init__block=1), lay=lambda _: None,
-        page=_source_down, told=_down_because("nvmlInit"),
+        page=_source_down,
+        told=_both(
+            _incident("gpu.not_answering", "driver_blocked", device=""), _down_because("nvmlInit")
+        ),
         scan=("driver.not_answering", "reboot_node", 20), live=False,
     ),
 )  # fmt: skip

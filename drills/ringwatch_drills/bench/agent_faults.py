@@ -43,6 +43,8 @@ _RECOVER_S: Final = 90.0
 # After the first readings: the second of the slow group, from which rates come, is one beat later.
 _SETTLE_S: Final = 3.0
 _LIVE_S: Final = 3.0
+# A cell that says "no incident" has to hold for so long.
+_QUIET_S: Final = 6.0
 _SAMPLE: Final = re.compile(r"^(\w+)\{([^}]*)\} (\S+)$")
 _LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
 _T = TypeVar("_T")
@@ -109,6 +111,9 @@ class Bench:
             told.look()
             live = live and (not fault.live or _others_live(_scrape(metrics)))
             time.sleep(0.2)
+        if not fault.recovers:
+            time.sleep(_QUIET_S)
+            told.words = told.words and fault.told(self._told(fault.name))
         scan, code, scan_s = _scan(environment_of(driver), folder, self._sysfs)
         recovered_s = self._recovery(fault, driver, metrics) if fault.recovers else math.nan
         right = (

@@ -29,6 +29,9 @@ class Emulator(Protocol):
     def set(self, **values: int) -> None:
         """Change what NVML says from now on."""
 
+    def grow(self, key: str, rate: int) -> None:
+        """Have a counter grow by ``rate`` a second from now on."""
+
     def clear(self, **values: int) -> None:
         """Make everything healthy but ``values``."""
 
