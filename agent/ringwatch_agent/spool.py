@@ -163,9 +163,10 @@ class Spool:
         return record
 
     async def wait_for_event_after(self, sequence: int, within_s: float) -> None:
-        """Return when a batch after ``sequence`` holds an event, or after ``within_s``."""
+        """Return when an unacknowledged batch after ``sequence`` holds an event, or after ``within_s``."""
         self._eventful.clear()
-        if self._last_event_sequence > sequence:
+        newest = self._records[-1].sequence if self._records else 0
+        if newest >= self._last_event_sequence > max(sequence, self.acked_sequence):
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):

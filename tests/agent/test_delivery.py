@@ -182,6 +182,26 @@ async def test_an_event_is_written_at_once(tmp_path: Path) -> None:
     await persister.finish(5)
 
 
+async def test_an_event_that_is_acknowledged_first_does_not_hold_the_loop(tmp_path: Path) -> None:
+    """The collector may be faster than the disk: then there is nothing to write, and time goes on."""
+    journal = Journal(tmp_path, limit_bytes=1 << 20)
+    spool = Spool(kept=journal.load())
+    persister = Persister(spool, journal, lag_s=0.01)
+    for _ in range(3):
+        running = asyncio.create_task(persister.run())
+        spool.append(pb.Hello(schema_id=1), pb.Batch(schema_id=1))
+        spool.ack(spool.append(None, pb.Batch(schema_id=1, events=[pb.Event(kind="gpu.xid")])))
+        await asyncio.sleep(0.03)
+        running.cancel()
+    spool.append(None, pb.Batch(schema_id=1, events=[pb.Event(kind="gpu.xid")]))
+    spool.give_up_first()
+    spool.give_up_first()
+    running = asyncio.create_task(persister.run())
+    await asyncio.sleep(0.03)
+    running.cancel()
+    assert not list(tmp_path.glob("*.spool"))
+
+
 @pytest.mark.parametrize("kills", [1, 3])
 async def test_no_kill_lends_a_sequence_twice_whatever_the_clock_says(tmp_path: Path, kills: int) -> None:
     """Sequences are reserved ahead on disk, and no clock is asked."""
