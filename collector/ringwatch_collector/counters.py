@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 
@@ -26,5 +26,11 @@ class Counters:
     dropped_by_agents: Counter[str] = field(default_factory=Counter)
     # Detectors that raised, by name.
     detector_failures: Counter[str] = field(default_factory=Counter)
+    # CPU time of each detector, seconds.
+    detector_cpu_s: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     store_failures: int = 0
+    # Alerts by (result, channel): sent, failed (and tried again), given_up.
+    alerts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    # Heartbeats by result: sent, failed, withheld.
+    heartbeats: Counter[str] = field(default_factory=Counter)
     ticks: int = 0

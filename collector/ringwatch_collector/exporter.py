@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, start_http_server
@@ -66,6 +66,7 @@ class _Page(Collector):
         yield _by_label("readings_dropped", "valid input without a place", "reason", counters.dropped)
         yield _by_label("agent_dropped", "what agents had to drop", "kind", counters.dropped_by_agents)
         yield _by_label("detector_failures", "detectors that raised", "detector", counters.detector_failures)
+        yield _by_label("detector_cpu_seconds", "CPU time of detectors", "detector", counters.detector_cpu_s)
         yield GaugeMetricFamily(_PREFIX + "streams", "streams that are up", value=len(self._sessions))
         yield GaugeMetricFamily(_PREFIX + "nodes", "nodes that are known", value=len(self._fleet.nodes))
         yield GaugeMetricFamily(_PREFIX + "jobs", "jobs that are kept", value=len(self._fleet.jobs))
@@ -86,9 +87,18 @@ class _Page(Collector):
             ("nodes_reporting", "nodes that were heard lately", health.nodes_reporting),
         ):
             yield GaugeMetricFamily(_PREFIX + name, help_text, value=value)
+        yield self._recent_looks()
+
+    def _recent_looks(self) -> Metric:
+        family = GaugeMetricFamily(
+            _PREFIX + "look_recent_seconds", "how long the newest 600 looks took", labels=["quantile"]
+        )
+        for quantile, value_ms in self._answers.recent_looks_ms().items():
+            family.add_metric([f"{quantile:g}"], value_ms / 1000)
+        return family
 
 
-def _by_label(name: str, help_text: str, label: str, counts: dict[str, int]) -> Metric:
+def _by_label(name: str, help_text: str, label: str, counts: Mapping[str, float]) -> Metric:
     family = CounterMetricFamily(_PREFIX + name, help_text, labels=[label])
     for key, count in list(counts.items()):
         family.add_metric([key], count)

@@ -203,6 +203,8 @@ class TelemetryService:
             wait_s = self._admission.take()
             if wait_s:
                 await asyncio.sleep(wait_s)
+        await self._intake.idle()
+        if first:
             if not self._intake.knows(hello.node) and len(self._intake) >= self._config.most_nodes:
                 self._refuse(stream, "too_many_nodes", f"{self._config.most_nodes} nodes are the limit", 60.0)
                 return

@@ -25,8 +25,12 @@ class Intake(Protocol):
         """Return whether a node was heard before."""
         ...
 
+    async def idle(self) -> None:
+        """Wait until a Hello can be taken."""
+        ...
+
     def hello(self, hello: wire.Hello, data: bytes) -> Node:
-        """Take what a node says it will send."""
+        """Take what a node says it will send, right after ``idle``."""
         ...
 
     def connected(self, node: str, *, connected: bool) -> None:
@@ -53,6 +57,10 @@ class FleetIntake:
     def knows(self, node: str) -> bool:
         """Return whether a node was heard before."""
         return self._fleet.nodes.get(node) is not None
+
+    async def idle(self) -> None:
+        """Wait until no detector looks at what a Hello may move."""
+        await self._fleet.idle()
 
     def hello(self, hello: wire.Hello, _data: bytes) -> Node:
         """Bind what a node says it will send."""

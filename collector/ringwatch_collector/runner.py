@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
+from time import thread_time
 from typing import Final, Protocol
 
+from ringwatch_collector.cadence import Cadence
 from ringwatch_collector.clock import Clock
 from ringwatch_collector.counters import Counters
 from ringwatch_collector.detectors.base import Detector
@@ -20,6 +23,7 @@ from ringwatch_collector.view import FleetView
 from ringwatch_proto.records import Finding, Incident
 
 _LOG: Final = logging.getLogger("ringwatch.collector.runner")
+_RECENT_LOOKS: Final = 600
 # How long those who follow wait for the disk; after that they are told, beside the trouble.
 _PERSIST_S: Final = 1.0
 
@@ -65,8 +69,12 @@ class Runner:
         self._counters = counters
         self._tick_s = tick_s
         self._troubles: dict[str, str] = {}
+        self._cadence = Cadence()
+        self._said: defaultdict[str, list[Finding]] = defaultdict(list)
         self.evaluated_s = -math.inf
         self.tick_ms = 0.0
+        # How long the newest looks took: what a page that is read now and then would miss.
+        self.recent_ms: deque[float] = deque(maxlen=_RECENT_LOOKS)
 
     @property
     def rules_active(self) -> int:
@@ -94,11 +102,14 @@ class Runner:
         """Look once."""
         began_s, now_s = self._clock.monotonic_s(), self._clock.now_s()
         view = self._fleet.view(now_s)
-        findings = [finding for detector in self._detectors for finding in self._ask(detector, view)]
-        changed = self._book.update(self._fuse(findings, view), now_s)
-        self._fleet.learn(now_s, jobs_in_trouble(self._book.all(), view))
+        with self._fleet.looking():
+            findings = await self._findings(view)
+            changed = self._book.update(self._fuse(findings, view), now_s)
+            ill = jobs_in_trouble(self._book.all(), view)
+        self._fleet.learn(now_s, ill)
         self._counters.ticks += 1
         self.tick_ms = (self._clock.monotonic_s() - began_s) * 1000
+        self.recent_ms.append(self.tick_ms)
         if changed:
             stored = self._store.put_incidents(changed)
             if not self._store.trouble:
@@ -106,12 +117,27 @@ class Runner:
         self.evaluated_s = now_s
         self._bell.ring()
 
+    async def _findings(self, view: FleetView) -> list[Finding]:
+        """Ask the rules that are due; what the others said last still stands."""
+        due = self._cadence.due([detector.name for detector in self._detectors], self._clock.monotonic_s())
+        for detector in self._detectors:
+            if detector.name in due:
+                self._said[detector.name] = self._ask(detector, view)
+                # Batches are read between two rules: a look at a large fleet holds nobody up for long.
+                await asyncio.sleep(0)
+        return [finding for detector in self._detectors for finding in self._said[detector.name]]
+
     def _ask(self, detector: Detector, view: FleetView) -> list[Finding]:
+        began_s = thread_time()
         try:
             findings = detector.look(view)
         except Exception as error:  # noqa: BLE001  (a rule that fails must not stop the others)
             self._note(detector.name, error)
             return []
+        finally:
+            cost_s = thread_time() - began_s
+            self._counters.detector_cpu_s[detector.name] += cost_s
+            self._cadence.note(detector.name, cost_s)
         self._troubles.pop(detector.name, None)
         return findings
 

@@ -1,4 +1,4 @@
-"""Agents' streams, how far each spool was taken, and when that is said. It keeps count and applies nothing."""
+"""Agents' streams, how far each spool was taken, and when that is said. It applies nothing."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ the fleet state has taken each node's clock offset out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -131,6 +131,8 @@ class JobView:
     # (S, R) what the job said of its input, when it does: tokens, or the sum of squared sequence lengths.
     tokens: Floats | None = None
     work: Floats | None = None
+    # What detectors derive from this view and share: by key, gone with the view.
+    memo: dict[object, object] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,6 +78,11 @@ class FleetAnswers:
             runs=self._runs(),
         )
 
+    def recent_looks_ms(self) -> dict[float, float]:
+        """Return quantiles of how long the newest looks took; empty before the first."""
+        recent = sorted(self._runner.recent_ms)
+        return {share: recent[int(share * (len(recent) - 1))] for share in (0.5, 0.99)} if recent else {}
+
     def shown_incidents(self, now_s: float) -> list[Incident]:
         """Return open incidents and those closed in the last hour, most severe first."""
         shown = [

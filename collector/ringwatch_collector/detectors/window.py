@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ringwatch_collector.detectors.robust import flat_median, median
 from ringwatch_collector.view import FleetView, JobView
 from ringwatch_proto.layout import Collective, StepFlag
 
@@ -15,6 +16,8 @@ Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 WINDOW_S: Final = 60.0
+# The longest window that a detector asks for.
+LONGEST_S: Final = 180.0
 # Steps of large models take ten seconds and more: a window holds at least so many of them.
 WINDOW_STEPS: Final = 40
 # Steps that are older than this tell nothing about now.
@@ -49,15 +52,16 @@ class Window:
     @property
     def typical_step_s(self) -> float:
         """Return the median step of the window."""
-        return float(np.median(self.step_s))
+        return flat_median(self.step_s)
 
     def recent(self, seconds: float, least: int) -> slice:
         """Return the newest rows that span ``seconds``, at least ``least`` of them if there are."""
         first = int(np.searchsorted(self.ended_s, self.ended_s[-1] - seconds))
         return slice(max(0, min(first, self.rows.size - least)), self.rows.size)
 
-    def cut(self, kept: Index) -> Window:
-        """Return only the rows at these positions."""
+    def cut(self, positions: Index) -> Window:
+        """Return only the rows at these positions, ascending; nothing is copied when they are neighbours."""
+        kept = _as_slice(positions)
         return Window(
             job=self.job,
             rows=self.rows[kept],
@@ -74,7 +78,8 @@ class Window:
 def window_of(job: JobView, now_s: float, seconds: float = WINDOW_S) -> Window | None:
     """Return the newest whole steps, pauses included; None when there are too few or they are old.
 
-    Half of the detectors need it: it is made once a view.
+    Half of the detectors need it: the longest that any of them asks for is made once a view, and
+    shorter ones are cut from it.
     """
     key = ("window", now_s, seconds)
     if key not in job.memo:
@@ -84,6 +89,26 @@ def window_of(job: JobView, now_s: float, seconds: float = WINDOW_S) -> Window |
 
 
 def _window(job: JobView, now_s: float, seconds: float) -> Window | None:
+    whole = _whole(job, max(seconds, LONGEST_S))
+    if whole is None:
+        return None
+    typical_s = flat_median(whole.step_s[-50:])
+    if now_s - whole.ended_s[-1] > max(STALE_S, STALE_STEPS * typical_s):
+        return None
+    kept = np.flatnonzero(whole.ended_s >= now_s - max(seconds, WINDOW_STEPS * typical_s))
+    return whole.cut(kept) if kept.size >= 4 else None
+
+
+def _whole(job: JobView, seconds: float) -> Window | None:
+    """Return the whole steps among the rows that can lie in a window of so many seconds."""
+    key = ("whole", seconds)
+    if key not in job.memo:
+        job.memo[key] = _whole_steps(job, seconds)
+    found = job.memo[key]
+    return found if isinstance(found, Window) else None
+
+
+def _whole_steps(job: JobView, seconds: float) -> Window | None:
     rows = _newest(job, seconds)
     finite = np.isfinite(job.step_s[rows])
     filled = np.flatnonzero(finite.any(axis=1))
@@ -93,17 +118,12 @@ def _window(job: JobView, now_s: float, seconds: float) -> Window | None:
     columns = np.flatnonzero(finite[filled[-40:-2]].mean(axis=0) >= PRESENT_SHARE)
     if columns.size < 2:
         return None
-    whole = finite[:, columns].all(axis=1)
+    every = columns.size == finite.shape[1]
+    whole = finite.all(axis=1) if every else finite[:, columns].all(axis=1)
     for field in (job.compute_s, job.ended_s):
-        whole &= np.isfinite(field[rows][:, columns]).all(axis=1)
+        told = np.isfinite(field[rows] if every else field[rows][:, columns])
+        whole &= told.all(axis=1)
     kept = rows.start + np.flatnonzero(whole)
-    if kept.size < 4:
-        return None
-    ended_s = np.median(job.ended_s[kept][:, columns], axis=1)
-    typical_s = float(np.median(job.step_s[kept[-50:]][:, columns]))
-    if now_s - ended_s[-1] > max(STALE_S, STALE_STEPS * typical_s):
-        return None
-    kept = kept[ended_s >= now_s - max(seconds, WINDOW_STEPS * typical_s)]
     return _built(job, kept, columns) if kept.size >= 4 else None
 
 
@@ -140,7 +160,9 @@ def _working_window(job: JobView, now_s: float, seconds: float) -> Window | None
 
 
 def _built(job: JobView, rows: Index, columns: Index) -> Window:
-    at = np.ix_(rows, columns)
+    every = columns.size == job.ranks.size
+    place = _as_slice(rows)
+    at = place if every else np.ix_(rows, columns)
     fields = (job.step_s, job.data_s, job.compute_s, job.pause_s)
     step_s, data_s, compute_s, pause_s = (np.asarray(field[at], np.float64) for field in fields)
     tagged = (np.asarray(job.flags)[at] & StepFlag.TAGGED_PAUSE).any(axis=1)
@@ -148,7 +170,7 @@ def _built(job: JobView, rows: Index, columns: Index) -> Window:
         job=job,
         rows=rows,
         columns=columns,
-        ended_s=np.median(job.ended_s[at], axis=1),
+        ended_s=median(job.ended_s[at], 1),
         step_s=step_s,
         data_s=data_s,
         compute_s=compute_s,
@@ -163,9 +185,16 @@ def _paused(step_s: Array, data_s: Array, compute_s: Array, pause_s: Array) -> N
     The least excess over all ranks decides: one rank that went on working means that it was no pause.
     """
     own = np.nan_to_num(data_s) + compute_s + np.nan_to_num(pause_s)
-    least_excess = (own - np.median(own, axis=0)).min(axis=1)
-    marked: NDArray[np.bool_] = least_excess > max(PAUSE_LEAST_S, PAUSE_STEPS * float(np.median(step_s)))
+    least_excess = (own - median(own, 0)).min(axis=1)
+    marked: NDArray[np.bool_] = least_excess > max(PAUSE_LEAST_S, PAUSE_STEPS * flat_median(step_s))
     return marked
+
+
+def _as_slice(positions: Index) -> slice | Index:
+    """Return neighbouring positions as a slice, others as they are."""
+    if positions.size and int(positions[-1]) - int(positions[0]) == positions.size - 1:
+        return slice(int(positions[0]), int(positions[-1]) + 1)
+    return positions
 
 
 def peer_groups(job: JobView, columns: Index, *, least: int = 3) -> list[Index]:

@@ -89,6 +89,13 @@ class Nodes:
         self.simulated[node.index] = hello.simulated
         self.drained[node.index] = hello.labels.get(_DRAINED_LABEL, "") in ("1", "true", "yes")
 
+    def forget(self, node: Node) -> None:
+        """Expect nothing of a node any more, as if it had never been heard."""
+        node.hello = None
+        self.connected[node.index] = False
+        self.last_batch_s[node.index] = -np.inf
+        self.first_seen_s[node.index] = 0.0
+
     def view(self) -> NodesView:
         """Return what detectors see."""
         count = len(self._nodes)

@@ -5,8 +5,10 @@ Everything here runs on the collector's event loop; nothing here waits.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,6 +27,7 @@ from ringwatch_proto.v1 import telemetry_pb2 as wire
 _NS = 1_000_000_000
 # A batch older than this is history that a spool kept: it moves no window and proves no restart.
 _LIVE_S = 10.0
+_IDLE_ROUND_S = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,8 @@ class FleetState:
         # Events about ranks: they count after what their batch says of the ranks.
         self._departures: list[tuple[wire.Event, float, int]] = []
         self._learned_s = started_s
+        # Whether somebody looks at a view across more than one turn of the loop.
+        self.busy = False
 
     def remember(self, node: str, first_seen_s: float, last_batch_s: float) -> None:
         """Know a node again that reported to an earlier collector, so that its silence is seen."""
@@ -72,7 +77,7 @@ class FleetState:
         self.nodes.last_batch_s[index] = last_batch_s
 
     def hello(self, hello: wire.Hello, now_s: float) -> Node:
-        """Bind what a node says it will send."""
+        """Bind what a node says it will send; not while ``busy``, for it moves what is looked at."""
         self.settle()
         node = self.nodes.add(hello.node, now_s)
         named: set[Table] = set()
@@ -90,6 +95,13 @@ class FleetState:
         self.flows.hello(node.index, hello.addresses)
         self.nodes.hello(node, hello)
         return node
+
+    def leave(self, name: str, now_s: float) -> None:
+        """Let go of a node that another collector watches from now on: it is not missed here."""
+        node = self.nodes.get(name)
+        if node is not None:
+            self.hello(wire.Hello(node=name), now_s)
+            self.nodes.forget(node)
 
     def connected(self, node: str, connected: bool) -> None:
         """Say whether a node's stream is up."""
@@ -133,8 +145,24 @@ class FleetState:
         if self._waves.waiting_bytes > MOST_WAITING_BYTES:
             self.settle()
 
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Keep what a view shows as it is until the end of the block; batches wait, Hellos have to."""
+        self.busy = True
+        try:
+            yield
+        finally:
+            self.busy = False
+
+    async def idle(self) -> None:
+        """Wait until nobody looks: what a Hello changes must not move under a detector."""
+        while self.busy:
+            await asyncio.sleep(_IDLE_ROUND_S)
+
     def settle(self) -> None:
-        """Write what waits."""
+        """Write what waits, unless somebody looks at the fleet just now."""
+        if self.busy:
+            return
         for wave in self._waves.take():
             for shape, blocks in wave.blocks.items():
                 self._dropped["impossible_reading"] += shape.table.write_blocks(

@@ -59,8 +59,9 @@ class DeviceTable:
     """
 
     def __init__(self, table: Table, *, history_s: int, budget_bytes: int) -> None:
-        self._signals = columns_of(table)
-        self._column = {signal.id: at for at, signal in enumerate(self._signals)}
+        self._known = frozenset(signal.id for signal in columns_of(table))
+        # Column of each signal that a node ever named: a catalogue is longer than what nodes send.
+        self._column: dict[int, int] = {}
         self._history_s = history_s
         self._budget_bytes = budget_bytes
         self._used = 0
@@ -81,8 +82,8 @@ class DeviceTable:
         return self._ring.nbytes
 
     def _allocate(self, rows: int) -> None:
-        columns = len(self._signals)
-        affordable = self._budget_bytes // (4 * columns * rows)
+        columns = len(self._column)
+        affordable = self._budget_bytes // (4 * max(columns, 1) * rows)
         seconds = max(_MIN_SECONDS, min(self._history_s, affordable))
         # Not filled: a second is, when it begins, so that memory is only taken for what is held.
         self._ring: Floats = np.empty((seconds, columns, rows), np.float32)
@@ -92,17 +93,18 @@ class DeviceTable:
         self._node_of: Ints = np.full(rows, -1, np.int64)
 
     def _grow(self, rows: int) -> None:
+        """Make room for more rows, or for columns that were added; what is there stays."""
         old_ring, old_second = self._ring, self._second_of
         old_now, old_at, old_node = self._now, self._at_s, self._node_of
-        used = self._used
+        used, columns = self._used, len(old_now)
         self._allocate(rows)
-        self._now[:, :used] = old_now[:, :used]
+        self._now[:columns, :used] = old_now[:, :used]
         self._at_s[:used] = old_at[:used]
         self._node_of[:used] = old_node[:used]
         for second in sorted(old_second[old_second > self._top - self.history_s].tolist()):
             slot = second % self.history_s
-            self._ring[slot, :, :used] = old_ring[second % len(old_second), :, :used]
-            self._ring[slot, :, used:] = np.nan
+            self._ring[slot] = np.nan
+            self._ring[slot, :columns, :used] = old_ring[second % len(old_second), :, :used]
             self._second_of[slot] = second
 
     def bind(self, node: int, devices: Sequence[str], signals: Sequence[int], old: Binding | None) -> Binding:
@@ -118,7 +120,7 @@ class DeviceTable:
                 self._move(old, names, first)
                 self.release(old)
         shape = self._shape(len(names), tuple(signals))
-        absent = np.delete(np.arange(len(self._signals)), shape.columns)
+        absent = np.delete(np.arange(len(self._column)), shape.columns)
         if absent.size:
             self._now[absent, first : first + len(names)] = np.nan
         return Binding(first=first, devices=names, shape=shape)
@@ -126,11 +128,18 @@ class DeviceTable:
     def _shape(self, rows: int, signals: tuple[int, ...]) -> Shape:
         shape = self._shapes.get((rows, signals))
         if shape is None:
+            self._add_columns(signals)
             columns = _as_slice(np.array([self._column[signal] for signal in signals], np.int64))
             shape = Shape(table=self, rows=rows, signals=signals, columns=columns)
             if len(self._shapes) < _MOST_SHAPES:
                 self._shapes[rows, signals] = shape
         return shape
+
+    def _add_columns(self, signals: Sequence[int]) -> None:
+        fresh = [signal for signal in signals if signal not in self._column]
+        if fresh:
+            self._column |= {signal: len(self._column) + at for at, signal in enumerate(fresh)}
+            self._grow(self._ring.shape[2])
 
     def _take(self, rows: int) -> int:
         for at, (first, size) in enumerate(self._holes):
@@ -233,10 +242,6 @@ class DeviceTable:
             return slice(0, self._used)
         return np.flatnonzero(self._node_of[: self._used] >= 0)
 
-    def column(self, signal: int) -> int:
-        """Return the column of a signal id."""
-        return self._column[signal]
-
     def node_of(self, rows: slice | Ints) -> Ints:
         """Return the node index of each row."""
         return self._node_of[rows]
@@ -247,9 +252,19 @@ class DeviceTable:
             return self._devices[rows]
         return [self._devices[row] for row in rows.tolist()]
 
+    def _column_of(self, signal: int) -> int | None:
+        """Return the column of a signal of this table, None while no node sends it."""
+        column = self._column.get(signal)
+        if column is None and signal not in self._known:
+            raise KeyError(signal)
+        return column
+
     def now(self, signal: int, rows: slice | Ints) -> Floats:
         """Return the newest value of a signal for each row."""
-        return self._now[self._column[signal], rows]
+        column = self._column_of(signal)
+        if column is None:
+            return np.full(self._at_s[rows].size, np.nan, np.float32)
+        return self._now[column, rows]
 
     def at_s(self, rows: slice | Ints) -> Seconds:
         """Return the time of the newest batch of each row."""
@@ -261,7 +276,11 @@ class DeviceTable:
         slots = wanted % self.history_s
         held = self._second_of[slots] == wanted
         slots = slots[held]
-        values = self._ring[slots, self._column[signal]][:, rows]
+        column = self._column_of(signal)
+        if column is None:
+            values = np.full((slots.size, self._at_s[rows].size), np.nan, np.float32)
+        else:
+            values = self._ring[slots, column][:, rows]
         return wanted[held].astype(np.float64), values
 
 
