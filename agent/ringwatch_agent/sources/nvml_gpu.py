@@ -1,14 +1,12 @@
-"""Reads one GPU on a thread of its own in the reader process, so that a stuck GPU stops only itself."""
+"""What is known of one GPU in the reader process: how it is, how old that is, what it last said."""
 
 from __future__ import annotations
 
 import math
-import threading
 import time
 from array import array
 from collections.abc import Callable, Mapping
-from queue import SimpleQueue
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from ringwatch_agent.sources import nvml_library as nvml
 from ringwatch_agent.sources.nvml_asks import Place
@@ -49,11 +47,10 @@ class Now(NamedTuple):
     links_down: tuple[int, ...]
 
 
-class GpuThread:
-    """Asks one GPU when told to; what it last said can be had at any time.
+class Gpu:
+    """``serve`` asks one GPU and may block for ever; what it last said can be had at any time.
 
-    ``done`` gets this object when a round is over; ``identified`` is called, on the GPU's own thread,
-    once it has said who it is.
+    ``identified`` is called, on the thread that asks, once the GPU has said who it is.
     """
 
     def __init__(
@@ -61,8 +58,7 @@ class GpuThread:
         library: nvml.Library,
         index: int,
         column: Mapping[str, int],
-        done: SimpleQueue[Any],
-        identified: Callable[[GpuThread], None],
+        identified: Callable[[Gpu], None],
     ) -> None:
         self.identity = unidentified(index)
         self.parts: tuple[Identity, ...] = ()
@@ -73,7 +69,6 @@ class GpuThread:
         self._column = column
         self._own = tuple(column[name] for name in OWN)
         self._no_values = (math.nan,) * len(column)
-        self._done = done
         self._identified = identified
         self._instances: list[InstanceRound] = []
         self._rest_until_s = 0.0
@@ -81,19 +76,20 @@ class GpuThread:
         self._busy_since_s: float | None = None
         self._answer: _Answer | None = None
         self._good_s = math.nan
-        self._go = threading.Lock()
-        self._go.acquire()
-        threading.Thread(target=self._run, name=f"gpu{index}", daemon=True).start()
 
-    def ask(self, now_s: float) -> bool:
-        """Start a round that is due since ``now_s``; return False when none may be started.
+    @property
+    def is_busy(self) -> bool:
+        """Return whether a round is under way."""
+        return self._busy_since_s is not None
 
-        That is while one is under way, and while the GPU is being spared.
+    def take_turn(self, now_s: float) -> bool:
+        """Begin a round; return False while one is under way, and while the GPU is being spared.
+
+        ``serve`` has to follow.
         """
         if self._busy_since_s is not None or now_s < self._rest_until_s:
             return False
         self._busy_since_s = now_s
-        self._go.release()
         return True
 
     def hasten(self) -> None:
@@ -151,15 +147,13 @@ class GpuThread:
             row[column] = value
         return row.tobytes()
 
-    def _run(self) -> None:
-        while True:
-            self._go.acquire()
-            answer = self._attempt()
-            if answer.state == nvml.OK:
-                self._good_s = answer.at_s
-            self._spare_after(answer)
-            self._answer, self._busy_since_s = answer, None
-            self._done.put(self)
+    def serve(self) -> None:
+        """Ask the GPU."""
+        answer = self._attempt()
+        if answer.state == nvml.OK:
+            self._good_s = answer.at_s
+        self._spare_after(answer)
+        self._answer, self._busy_since_s = answer, None
 
     def _attempt(self) -> _Answer:
         begin_s = time.monotonic()
