@@ -9,7 +9,7 @@ import time
 from typing import Final
 
 from ringwatch_agent.sources import nvml_library as nvml
-from ringwatch_agent.sources.nvml_gpu import GpuThread
+from ringwatch_agent.sources.nvml_gpu import Gpu
 from ringwatch_agent.sources.pipe_frames import Json
 
 _WAIT_MS: Final = 5000
@@ -26,7 +26,7 @@ class EventWatch:
         self.lost = 0
         self._library = library
         self._set = ctypes.c_void_p()
-        self._gpus: dict[int, GpuThread] = {}
+        self._gpus: dict[int, Gpu] = {}
         self._seen: queue.Queue[Json] = queue.Queue(_MOST)
         self._waits = False
         try:
@@ -36,8 +36,8 @@ class EventWatch:
         self._waits = True
         threading.Thread(target=self._run, name="nvml-events", daemon=True).start()
 
-    def add(self, gpu: GpuThread) -> None:
-        """Have the events of a GPU told; called on the GPU's own thread, since it may block."""
+    def add(self, gpu: Gpu) -> None:
+        """Have the events of a GPU told; called on the thread that asks the GPU, since it may block."""
         if not self._waits or gpu.handle is None or gpu.handle.value in self._gpus:
             return
         supported = ctypes.c_ulonglong()

@@ -13,25 +13,22 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from ringwatch_agent.sources import nvml_library as nvml
+from ringwatch_agent.sources.nvml_crew import Crew
 from ringwatch_agent.sources.nvml_events import EventWatch
-from ringwatch_agent.sources.nvml_gpu import GpuThread
+from ringwatch_agent.sources.nvml_gpu import Gpu
 from ringwatch_agent.sources.nvml_identity import Identity
 from ringwatch_agent.sources.pipe_frames import Frame, Json, read_frame, write_frame
 
 # How long all rounds together may hold up the answer; what is later is told by the next one.
 _ROUND_S: Final = 0.5
-# GPUs are asked one after the other while they are quick: their threads do not fight for the
-# interpreter then. One that takes longer than this is no longer waited for before the next is asked.
-_TURN_S: Final = 0.05
 _STACK_BYTES: Final = 256 << 10
 
 
 class Reader:
-    """The state of the process: what start-up came to, and a thread a GPU.
+    """The state of the process: what start-up came to, and the GPUs.
 
     ``columns`` are the signals of a row in the order in which they are wanted.
     """
@@ -44,8 +41,8 @@ class Reader:
         self._driver = ""
         self._library: nvml.Library | None = None
         self._events: EventWatch | None = None
-        self._gpus: list[GpuThread] = []
-        self._done: SimpleQueue[GpuThread] = SimpleQueue()
+        self._gpus: list[Gpu] = []
+        self._crew = Crew()
         self._epoch = 0
         threading.Thread(target=self._start, name="nvml-start", daemon=True).start()
 
@@ -77,14 +74,11 @@ class Reader:
             return
         self._library, self._events = library, EventWatch(library)
         self._driver = library.text(("nvmlSystemGetDriverVersion",))
-        self._gpus = [
-            GpuThread(library, index, self._column, self._done, self._identified)
-            for index in range(count.value)
-        ]
+        self._gpus = [Gpu(library, index, self._column, self._identified) for index in range(count.value)]
         self._ask_all(time.monotonic())
         self._ready.set()
 
-    def _identified(self, gpu: GpuThread) -> None:
+    def _identified(self, gpu: Gpu) -> None:
         self._epoch += 1
         if self._events is not None:
             self._events.add(gpu)
@@ -111,21 +105,7 @@ class Reader:
         return Frame(words, b"".join(each.rows for each in now))
 
     def _ask_all(self, now_s: float) -> None:
-        until_s = now_s + _ROUND_S
-        pending: set[GpuThread] = set()
-        for gpu in self._gpus:
-            if gpu.ask(now_s):
-                pending.add(gpu)
-                self._wait(pending, gpu, min(until_s, time.monotonic() + _TURN_S))
-        self._wait(pending, None, until_s)
-
-    def _wait(self, pending: set[GpuThread], gpu: GpuThread | None, until_s: float) -> None:
-        """Wait for one GPU, or for all that are pending."""
-        while pending and (gpu is None or gpu in pending):
-            try:
-                pending.discard(self._done.get(timeout=max(0.0, until_s - time.monotonic())))
-            except Empty:
-                return
+        self._crew.run([gpu for gpu in self._gpus if gpu.take_turn(now_s)], now_s + _ROUND_S)
 
     def _devices(self) -> list[Json]:
         identities = [each for gpu in self._gpus for each in (gpu.identity, *gpu.parts)]
@@ -144,7 +124,7 @@ class Reader:
             }
         }
 
-    def _named(self, id: str) -> GpuThread | None:
+    def _named(self, id: str) -> Gpu | None:
         return next((gpu for gpu in self._gpus if gpu.identity.id == id), None)
 
     def _spare(self, id: str) -> None:
