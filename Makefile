@@ -6,7 +6,8 @@ DEV := .venv-dev
 PACKAGES := proto/ringwatch_proto agent/ringwatch_agent collector/ringwatch_collector \
   runbooks/ringwatch_knowledge runbooks/ringwatch_runbooks tui/ringwatch_tui drills/ringwatch_drills cli/ringwatch
 PROTOS := $(wildcard proto/ringwatch_proto/v1/*.proto)
-KUBELET := agent/ringwatch_agent/kubelet/podresources.proto
+# Small parts of other people's formats, with their sources in the files.
+FOREIGN := agent/ringwatch_agent/kubelet/podresources.proto agent/ringwatch_agent/tensorboard/event.proto
 
 .PHONY: demo test check bench proto proto-check setup dev clean
 
@@ -50,10 +51,10 @@ bench: $(DEV)/.ready
 
 proto: $(DEV)/.ready
 	@$(DEV)/bin/python -m grpc_tools.protoc -I proto --python_out=proto --pyi_out=proto --grpc_python_out=proto $(PROTOS)
-	@$(DEV)/bin/python -m grpc_tools.protoc -I agent --python_out=agent --pyi_out=agent $(KUBELET)
+	@$(DEV)/bin/python -m grpc_tools.protoc -I agent --python_out=agent --pyi_out=agent $(FOREIGN)
 
 proto-check: proto
-	@git diff --exit-code --stat -- 'proto/ringwatch_proto/v1/*_pb2*' 'agent/ringwatch_agent/kubelet/*_pb2*' \
+	@git diff --exit-code --stat -- 'proto/ringwatch_proto/v1/*_pb2*' 'agent/ringwatch_agent/*/*_pb2*' \
 	  || { echo "generated code was not up to date: commit what make proto wrote" >&2; exit 1; }
 
 clean:

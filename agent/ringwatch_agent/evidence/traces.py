@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from ringwatch_agent.evidence.negotiations import Negotiations, Ready
 from ringwatch_knowledge.observation import Observation
 from ringwatch_proto.errors import EvidenceError
 
@@ -86,25 +87,19 @@ class HorovodTimelineReader:
 
     def read(self, file: str, data: bytes) -> Iterator[Observation]:
         """Yield, for each negotiation, how many microseconds after the first each rank was ready."""
-        first: dict[Any, float] = {}
+        negotiations = Negotiations()
         for number, event in enumerate(_events(file, data), 1):
-            name, tensor, at = str(event.get("name", "")), event.get("pid"), event.get("ts")
-            if not isinstance(at, int | float):
-                continue
-            if event.get("ph") == "B" and name.startswith("NEGOTIATE_"):
-                first[tensor] = float(at)
-            elif event.get("ph") == "E":
-                first.pop(tensor, None)
-            elif name.isdigit() and tensor in first:
+            ready = negotiations.take(event)
+            if isinstance(ready, Ready):
                 yield Observation(
                     kind="negotiate",
                     name="late_us",
                     text=json.dumps(event),
                     file=file,
                     line=number,
-                    value=float(at) - first[tensor],
-                    rank=int(name),
-                    fields={"tensor": f"{tensor}@{first[tensor]}"},
+                    value=ready.late_us,
+                    rank=ready.rank,
+                    fields={"tensor": f"{ready.tensor}@{ready.first_us}"},
                 )
 
 

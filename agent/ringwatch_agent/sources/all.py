@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -16,12 +17,14 @@ from ringwatch_agent.sources.kernel_position import KernelPosition
 from ringwatch_agent.sources.kmsg import KmsgSource
 from ringwatch_agent.sources.mounts import MountsSource
 from ringwatch_agent.sources.nvml import NvmlSource
+from ringwatch_agent.sources.outsiders import Roster
 from ringwatch_agent.sources.owners import JobsSource
 from ringwatch_agent.sources.port_errors import PortErrorsSource
-from ringwatch_agent.sources.ports import PortsSource
+from ringwatch_agent.sources.ports import PortsSource, local_addresses
 from ringwatch_agent.sources.processes import ProcessesSource
 from ringwatch_agent.sources.sensors import SensorsSource
 from ringwatch_agent.sources.slow import Part
+from ringwatch_agent.sources.unset import UnsetSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +119,62 @@ def _steps(context: SourceContext) -> Source:
     return StepsSource(context.config.hook_socket, wake=context.wake, proc=context.config.proc)
 
 
+def _roster(context: SourceContext) -> Roster:
+    """Return the roster that the sources without a hook share."""
+    shared = (getattr(source, "roster", None) for source in context.built.values())
+    return next((roster for roster in shared if isinstance(roster, Roster)), None) or Roster()
+
+
+def _tensorboard(context: SourceContext) -> Source:
+    if not context.config.tensorboard:
+        return UnsetSource("tensorboard", "JOB=/runs/**/events.out.tfevents.*")
+    from ringwatch_agent.sources.tensorboard import tensorboard_source
+
+    return tensorboard_source(context.config.tensorboard, _roster(context))
+
+
+def _horovod(context: SourceContext) -> Source:
+    config = context.config
+    if not config.horovod:
+        return UnsetSource("horovod", "JOB=/path/of/the/timeline.json")
+    from ringwatch_agent.sources.horovod import horovod_source
+
+    return horovod_source(config.horovod, _roster(context), all_ranks=config.horovod_all_ranks)
+
+
+def _inspector(context: SourceContext) -> Source:
+    if not context.config.inspector:
+        return UnsetSource("inspector", "JOB=/path/nccl-inspector-*/*.log")
+    from ringwatch_agent.sources.inspector import inspector_source
+
+    return inspector_source(context.config.inspector, _roster(context), host=socket.gethostname())
+
+
+def _flight(context: SourceContext) -> Source:
+    if not context.config.flight:
+        return UnsetSource("flight", "JOB=/tmp/nccl_trace_rank_*")
+    from ringwatch_agent.sources.flight_dumps import FlightDumpsSource
+
+    return FlightDumpsSource(context.config.flight, _roster(context))
+
+
+def _ras(context: SourceContext) -> Source:
+    job, address = next(iter(context.config.ras.items()), ("", ""))
+    if not job:
+        return UnsetSource("ras", "JOB=localhost:28028")
+    from ringwatch_agent.sources.ras_states import RasSource
+
+    return RasSource(address, job, _roster(context), hosts=_own_names(context.config.node))
+
+
+def _own_names(node: str) -> Callable[[], frozenset[str]]:
+    def names() -> frozenset[str]:
+        addresses = (address for each in local_addresses().values() for address in each)
+        return frozenset({node, socket.gethostname(), "localhost", "127.0.0.1", *addresses})
+
+    return names
+
+
 def _flows(context: SourceContext) -> Source:
     from ringwatch_agent.sources.flows import FlowsSource
     from ringwatch_agent.sources.steps import StepsSource
@@ -148,6 +207,12 @@ ALL: Final[tuple[SourceEntry, ...]] = (
     SourceEntry(
         name="steps", help="training steps of processes that join by the hook", build=_steps, exclusive=True
     ),
+    # Without a hook in the job: off until the settings name what to read.
+    SourceEntry(name="ras", help="where ranks stand, by NCCL's RAS socket", build=_ras),
+    SourceEntry(name="inspector", help="collectives, by the files of NCCL's Inspector", build=_inspector),
+    SourceEntry(name="flight", help="collectives and states, by PyTorch's flight recorder", build=_flight),
+    SourceEntry(name="horovod", help="collectives and steps, by Horovod's timeline", build=_horovod),
+    SourceEntry(name="tensorboard", help="step times and losses, by event files", build=_tensorboard),
     SourceEntry(
         name="flows", help="TCP connections of those processes, by peer", build=_flows, exclusive=True
     ),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ringwatch_agent.sources.base import CommunicatorRecord
+from ringwatch_agent.sources.outsiders import FIRST_COMMUNICATOR
 from ringwatch_proto.errors import WireError
 from ringwatch_proto.ring import RING_VERSION, parse_ranks
 
@@ -117,9 +118,9 @@ class Communicators:
             raise WireError("too many groups on this node")
         taken = {record.index for record in self._by_key.values()}
         while self._next in taken:
-            self._next = (self._next + 1) % (1 << 16)
+            self._next = (self._next + 1) % FIRST_COMMUNICATOR
         index = self._next
-        self._next = (index + 1) % (1 << 16)
+        self._next = (index + 1) % FIRST_COMMUNICATOR
         self._ranks += len(ranks)
         return CommunicatorRecord(index=index, job=job, name=name, ranks=ranks)
 

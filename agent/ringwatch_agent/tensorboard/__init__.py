@@ -1,0 +1,1 @@
+"""Messages of TensorBoard's event files, generated; nothing of our own."""
