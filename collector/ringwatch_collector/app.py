@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import socket
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Final
 
 import grpc
@@ -14,6 +16,8 @@ import grpc.aio
 
 from ringwatch_collector.access.app import Access
 from ringwatch_collector.access.book import AccessBook
+from ringwatch_collector.alerts.app import Alerts
+from ringwatch_collector.alerts.sight import Eyes, blindness
 from ringwatch_collector.answers.fleet import FleetAnswers
 from ringwatch_collector.audit import AuditLog
 from ringwatch_collector.broker import ActionBroker
@@ -31,20 +35,23 @@ from ringwatch_collector.incidents import IncidentBook, IncidentPolicy
 from ringwatch_collector.ingest import TelemetryService
 from ringwatch_collector.intake import FleetIntake
 from ringwatch_collector.query import QueryService
+from ringwatch_collector.recording.app import build_recording
+from ringwatch_collector.recording.camera import Camera
 from ringwatch_collector.runner import Runner
 from ringwatch_collector.runs import build_runs, runbooks_for, summaries
+from ringwatch_collector.serving import new_server
 from ringwatch_collector.sessions import Sessions
 from ringwatch_collector.store.store import Store
 from ringwatch_knowledge import overrides
 from ringwatch_proto.errors import StoreError
 from ringwatch_proto.records import Incident
-from ringwatch_proto.v1 import query_pb2, query_pb2_grpc, runs_pb2_grpc
+from ringwatch_proto.v1 import query_pb2, query_pb2_grpc, recording_pb2_grpc, runs_pb2_grpc
 
 _LOG: Final = logging.getLogger("ringwatch.collector")
 _EVENTS_BACK_S: Final = 3600.0
+_UNJUDGED_S: Final = 10.0
 _HOUSEKEEPING_S: Final = 5.0
 _RETENTION_S: Final = 3600.0
-_MOST_SENT_BYTES: Final = 64 << 20
 
 
 class Collector:
@@ -74,14 +81,22 @@ class Collector:
         self.audit = AuditLog(self.store, self.clock)
         self.access = Access(config, AccessBook(self.store.database), self.audit, self.clock, self.counters)
         self.bell = Bell()
-        self.book = IncidentBook(IncidentPolicy(), self._runbooks_for, self._stored_incidents())
+        stored = self._stored_incidents()
+        self.book = IncidentBook(IncidentPolicy(), self._runbooks_for, stored)
+        self.alerts = Alerts(
+            config.alerts,
+            store=self.store,
+            counters=self.counters,
+            collector=self._name,
+            now_s=self.clock.now_s,
+            blind=self._blindness,
+            incidents=stored,
+        )
         self.desk = Desk(book=self.book, store=self.store, audit=self.audit, bell=self.bell, clock=self.clock)
         self._ingest = TelemetryService(
             config=config,
             clock=self.clock,
-            intake=FleetIntake(
-                fleet=self.fleet, store=self.store, clock=self.clock, counters=self.counters
-            ),
+            intake=FleetIntake(fleet=self.fleet, store=self.store, clock=self.clock, counters=self.counters),
             store=self.store,
             sessions=self.sessions,
             broker=self.broker,
@@ -132,6 +147,12 @@ class Collector:
             bell=self.bell,
             clock=self.clock,
         )
+        self.recording = build_recording(
+            config.recording,
+            Camera(self.answers, self.fleet, self._runs_service.recent),
+            data_folder(config),
+            self.clock,
+        )
         self._exporter = Exporter(
             self.answers, self.counters, self.fleet, self.sessions, config.metrics_listen
         )
@@ -147,8 +168,25 @@ class Collector:
     def _run_summaries(self) -> Sequence[query_pb2.RunSummary]:
         return summaries(self.runs, self.clock.now_s())
 
+    def _blindness(self) -> str:
+        """Return why nothing that happens would be seen now, empty when it would."""
+        now_s, nodes = self.clock.now_s(), self.fleet.nodes
+        heard_s = float(nodes.view().last_batch_s.max(initial=-math.inf))
+        return blindness(
+            Eyes(
+                store_trouble=self.store.trouble,
+                looked_age_s=now_s - self._runner.evaluated_s,
+                tick_s=self._config.tick_s,
+                rules_active=self._runner.rules_active,
+                nodes_known=len(nodes),
+                heard_age_s=now_s - heard_s,
+                blind_after_s=self._config.alerts.blind_after_s,
+            )
+        )
+
     def _troubles(self) -> list[str]:
-        found = [*self.store.troubles, *self.runs.troubles, *self.access.troubles()]
+        found = [*self.store.troubles, *self.alerts.troubles, *self.runs.troubles, *self.access.troubles()]
+        found.extend(self.recording.troubles)
         found.extend(f"left out of the knowledge: {each}" for each in overrides.troubles())
         if self.clock.steps:
             found.append(f"the wall clock was stepped {self.clock.steps} times since the collector started")
@@ -167,44 +205,35 @@ class Collector:
 
     def _restore(self) -> None:
         now_s = self.clock.now_s()
+        progress = self.store.progress(now_s - self._config.forget_node_s)
+        # What came in an earlier collector's last seconds may not have been judged: it counts as come now.
+        judged_s = max((row.updated_s for row in progress), default=now_s) - _UNJUDGED_S
         for spool, number, event in self.store.events(since_s=now_s - _EVENTS_BACK_S, limit=50_000):
-            self.fleet.events.add(spool, number, event)
-        for row in self.store.progress(now_s - self._config.forget_node_s):
+            fresh = replace(event, received_s=now_s) if event.received_s >= judged_s else event
+            self.fleet.events.add(spool, number, fresh)
+        for row in progress:
             self._ingest.restore(row.node, row.spool, row.sequence)
             self.fleet.remember(row.node, row.updated_s, row.updated_s)
 
     async def start(self) -> int:
         """Serve and return the port; raise ConfigError when the address cannot be had."""
-        server = grpc.aio.server(
-            interceptors=[self.access.guard],
-            options=[
-                ("grpc.max_receive_message_length", self._config.max_message_mib << 20),
-                ("grpc.max_send_message_length", _MOST_SENT_BYTES),
-                ("grpc.so_reuseport", 0),
-                # A whole fleet may dial again at once; the default of 1000 cancels the rest of it.
-                ("grpc.server.max_pending_requests", self._config.most_nodes),
-                ("grpc.server.max_pending_requests_hard_limit", 2 * self._config.most_nodes),
-                ("grpc.keepalive_time_ms", 20_000),
-                ("grpc.keepalive_timeout_ms", 10_000),
-                ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-                ("grpc.keepalive_permit_without_calls", 1),
-                # Connections that never finish a handshake, or finish it and ask nothing.
-                ("grpc.server_handshake_timeout_ms", int(self._config.access.handshake_s * 1000)),
-                ("grpc.max_connection_idle_ms", 300_000),
-            ],
-        )
+        server = new_server(self._config, self.access.guard)
         server.add_generic_rpc_handlers((self._ingest.handler(),))
         query_pb2_grpc.add_QueryServicer_to_server(self._query, server)
         runs_pb2_grpc.add_RunsServicer_to_server(self._runs_service, server)
+        recording_pb2_grpc.add_RecordingServicer_to_server(self.recording.service, server)
         port = self.access.serve(server)
         await server.start()
         self._server = server
         self._exporter.start()
+        self.alerts.start()
         self._tasks = [
             asyncio.create_task(self._runner.run(), name="runner"),
             asyncio.create_task(self._ingest.run(), name="acknowledgements"),
             asyncio.create_task(self.runs.run(), name="runs"),
             asyncio.create_task(self._keep_house(), name="housekeeping"),
+            asyncio.create_task(self.alerts.run(), name="sight"),
+            asyncio.create_task(self.recording.run(), name="recording"),
             asyncio.create_task(self.access.run(), name="access"),
         ]
         return port
@@ -230,11 +259,13 @@ class Collector:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.runs.close()
+        self.recording.close()
         self._ingest.note_progress()
         self.sessions.refuse_all("the collector is stopping", 1.0)
         if self._server is not None:
             await self._server.stop(grace=min(0.5, self._config.shutdown_s))
         await asyncio.to_thread(self._exporter.stop)
+        await asyncio.to_thread(self.alerts.stop, self._config.shutdown_s)
         await self.audit.settle(self._config.shutdown_s)
         await asyncio.to_thread(self.store.close, self._config.shutdown_s)
         self._lock.close()

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from ringwatch_collector.store.retention import Kept
 from ringwatch_collector.access.config import AccessConfig
+from ringwatch_collector.alerts.config import AlertsConfig
+from ringwatch_collector.bus.config import ROLES, BusConfig
 from ringwatch_collector.recording.settings import RecordingConfig
 from ringwatch_collector.repair.config import RepairConfig, RunbooksConfig
+from ringwatch_collector.store.retention import Kept
 from ringwatch_proto.errors import ConfigError
 
 Section = TypeVar("Section")
@@ -53,6 +55,10 @@ class CollectorConfig:
     """The section [repair]: what runbooks may do outside of the nodes."""
     recording: RecordingConfig = RecordingConfig()
     """Section [recording]: how much of the past is kept as pictures."""
+    role: str = "all"
+    """``all``, or with [bus]: ``ingest`` takes agents' streams, ``detect`` finds what is wrong."""
+    bus: BusConfig = BusConfig()  # noqa: RUF009  (frozen)
+    """Several collectors that work as one: the section [bus]."""
     metrics_listen: str = ""
     """Loopback address of the Prometheus page; empty means no page."""
 
@@ -104,6 +110,8 @@ class CollectorConfig:
     """Seconds for which streams may finish after SIGTERM."""
     store: Kept = Kept()
     """Section [store]: how long what is kept."""
+    alerts: AlertsConfig = AlertsConfig()
+    """Section [alerts]: who is told, how fast, and how long it is tried."""
 
     @property
     def plaintext_off_loopback(self) -> bool:
@@ -221,6 +229,12 @@ def _check(config: CollectorConfig) -> None:
         raise ConfigError("tls_certificate and tls_key go together")
     if config.tls_client_ca and not config.tls_certificate:
         raise ConfigError("tls_client_ca needs tls_certificate and tls_key")
+    if config.role not in ROLES:
+        raise ConfigError(f"role={config.role[:20]!r} is none of {', '.join(ROLES)}")
+    if (config.role == "all") == bool(config.bus.url):
+        raise ConfigError("role ingest or detect goes with bus.url, role all without")
+    if config.role == "detect" and not config.database_url.startswith("postgres"):
+        raise ConfigError("role detect needs a database_url of PostgreSQL: it is shared with other detectors")
     if config.access.listen and not config.tls_client_ca:
         raise ConfigError("access.listen is for callers without a certificate: it needs tls_client_ca")
     if config.access.listen:

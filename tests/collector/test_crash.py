@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import json
+import multiprocessing
 import os
+import random
 import resource
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import grpc.aio
+import pytest
 from tests.collector.rig import Client, batch, event, eventually, hello
 from tests.collector.rig import running as rig_of
+from tests.collector.servers import free_port
 
+from ringwatch_collector.cli import main as collector_main
+from ringwatch_collector.counters import Counters
+from ringwatch_collector.store.engine import sqlite_url
+from ringwatch_collector.store.store import Store
+from ringwatch_collector.view import SeenEvent
 from ringwatch_proto.v1 import query_pb2, query_pb2_grpc
+from ringwatch_proto.v1 import telemetry_pb2 as wire
 
 
 @contextmanager
@@ -49,20 +60,77 @@ def process(folder: Path, listen: str = "127.0.0.1:0") -> Iterator[tuple[subproc
             running.stdout.close()
 
 
-async def _send_until_killed(address: str, spool: str, acknowledged: dict[str, int], most: int) -> None:
-    """Report from the first unacknowledged batch on, one event in each, until the stream breaks."""
-    async with grpc.aio.insecure_channel(address) as channel:
-        client = Client(channel)
-        try:
-            await client.greet(hello(spool, spool=spool))
-            for sequence in range(acknowledged[spool] + 1, most + 1):
-                await client.send(batch(sequence, events=[event(sequence)]))
-                if sequence % 7 == 0:
-                    await client.until_acknowledged(sequence)
-            await client.until_acknowledged(most)
-        except (AssertionError, grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            pass
-        acknowledged[spool] = max(acknowledged[spool], client.acknowledged)
+class SpooledNode:
+    """An agent with its spool: what was not acknowledged is sent again, byte for byte, in order."""
+
+    def __init__(self, name: str, most: int, xid_at: int) -> None:
+        self.name = name
+        self.most = most
+        self.acknowledged = 0
+        self._xid_at = xid_at
+        self._spool: dict[int, wire.Batch] = {}
+
+    def _batch(self, sequence: int) -> wire.Batch:
+        if sequence not in self._spool:
+            self._spool[sequence] = batch(sequence, blocks=[], events=[self._event(sequence)])
+        return self._spool[sequence]
+
+    def _event(self, sequence: int) -> wire.Event:
+        if sequence != self._xid_at:
+            return event(sequence, kind="source.up")
+        line = event(sequence, kind="gpu.xid", text="GPU has fallen off the bus.")
+        line.code, line.severity, line.device = 79, wire.SEVERITY_CRITICAL, f"GPU-{self.name}-0"
+        return line
+
+    async def report(self, address: str) -> None:
+        """Report until everything is acknowledged, through as many collectors as it takes."""
+        while self.acknowledged < self.most:
+            # Each dial on its own: a shared pool would wait longer after each refusal.
+            async with grpc.aio.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+                client = Client(channel)
+                try:
+                    await client.greet(hello(self.name, spool=self.name))
+                    await self._send(client)
+                except (AssertionError, grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                    await asyncio.sleep(0.02)
+                self._heard(client.acknowledged)
+
+    async def _send(self, client: Client) -> None:
+        for sequence in range(self.acknowledged + 1, self.most + 1):
+            await client.send(self._batch(sequence))
+            if sequence % 5 == 0 or sequence == self.most:
+                await client.until_acknowledged(sequence)
+                self._heard(client.acknowledged)
+                await asyncio.sleep(0.01)
+
+    def _heard(self, acknowledged: int) -> None:
+        self.acknowledged = max(self.acknowledged, acknowledged)
+
+
+class Lives:
+    """Collectors one after the other on one address and one database, each forked from a process
+    that has imported everything, so that fifty lives take seconds."""
+
+    def __init__(self, folder: Path, *settings: str) -> None:
+        self.address = f"127.0.0.1:{free_port()}"
+        self._arguments = ["run", "--listen", self.address, "--data-dir", str(folder), *settings]
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["ringwatch_collector.cli"])
+        self._life: ForkServerProcess | None = None
+
+    def begin(self) -> None:
+        """Start a collector."""
+        self._life = self._context.Process(target=collector_main, args=(self._arguments,))
+        self._life.start()
+
+    async def kill(self) -> None:
+        """Kill it with -9; it must have lived until then."""
+        assert self._life is not None
+        assert self._life.exitcode is None, "it died by itself"
+        assert self._life.pid is not None
+        os.kill(self._life.pid, signal.SIGKILL)
+        await asyncio.to_thread(self._life.join)
+        self._life.close()
 
 
 def _stored(folder: Path) -> list[tuple[str, int]]:
@@ -70,26 +138,41 @@ def _stored(folder: Path) -> list[tuple[str, int]]:
         return database.execute("select spool, event_id from events order by spool, event_id").fetchall()
 
 
-async def test_kill_9_under_load_loses_no_acknowledged_event_and_doubles_none(tmp_path: Path) -> None:
-    """After each kill the agents send again from their last acknowledgement."""
-    spools, most = ("a", "b"), 2000
-    acknowledged = dict.fromkeys(spools, 0)
-    for life in range(3):
-        with process(tmp_path) as (running, address):
-            sending = [
-                asyncio.create_task(_send_until_killed(address, spool, acknowledged, most))
-                for spool in spools
-            ]
-            await asyncio.sleep(0.15 + 0.1 * life)
-            running.send_signal(signal.SIGKILL)
-            await asyncio.gather(*sending)
-        stored = set(_stored(tmp_path))
-        for spool in spools:
-            assert {(spool, number) for number in range(1, acknowledged[spool] + 1)} <= stored
-    with process(tmp_path) as (_, address):
-        await asyncio.gather(*(_send_until_killed(address, spool, acknowledged, most) for spool in spools))
-    assert acknowledged == dict.fromkeys(spools, most)
-    assert _stored(tmp_path) == [(spool, number) for spool in spools for number in range(1, most + 1)]
+def _incidents(folder: Path) -> list[str]:
+    with closing(sqlite3.connect(folder / "ringwatch.db")) as database:
+        rows = database.execute("select document from incidents where kind = 'gpu.off_bus'").fetchall()
+    return sorted(json.loads(document)["culprit"]["node"] for (document,) in rows)
+
+
+async def _lives_of_random_length(lives: Lives, nodes: Sequence[SpooledNode], kills: int) -> None:
+    """Kill four of five collectors while they take events, the fifth while it starts."""
+    chance = random.Random(50)
+    for life in range(kills):
+        before = sum(node.acknowledged for node in nodes)
+        lives.begin()
+        if life % 5:
+            await eventually(lambda before=before: sum(node.acknowledged for node in nodes) > before)
+        await asyncio.sleep(chance.uniform(0.0, 0.25))
+        await lives.kill()
+
+
+@pytest.mark.timeout(300)
+async def test_kill_9_at_50_random_moments_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+    """Every event sent before and after is stored once, and each broken GPU has exactly one incident."""
+    nodes = [SpooledNode(f"n{at}", 5_000, xid_at=20 + 25 * at) for at in range(8)]
+    lives = Lives(tmp_path)
+    reporting = [asyncio.create_task(node.report(lives.address)) for node in nodes]
+    await _lives_of_random_length(lives, nodes, 50)
+    for node in nodes:
+        node.most = node.acknowledged + 200
+    lives.begin()
+    await asyncio.gather(*reporting)
+    await eventually(lambda: set(_incidents(tmp_path)) == {node.name for node in nodes})
+    await lives.kill()
+    assert _stored(tmp_path) == [
+        (node.name, number) for node in nodes for number in range(1, node.acknowledged + 1)
+    ]
+    assert _incidents(tmp_path) == [node.name for node in nodes]
 
 
 async def test_a_killed_collector_still_knows_the_nodes_and_events_of_before(tmp_path: Path) -> None:
@@ -112,6 +195,23 @@ async def test_a_killed_collector_still_knows_the_nodes_and_events_of_before(tmp
         await agent.until_acknowledged(1)
         assert rig.collector.counters.batches_duplicate == 1
         assert len(rig.collector.store.events()) == 1
+
+
+async def test_an_event_that_was_stored_and_not_judged_before_a_kill_is_judged_after_a_long_outage(
+    tmp_path: Path,
+) -> None:
+    """What came in the last seconds of a collector counts as having come now."""
+    ago_s = time.time() - 600.0
+    store = Store(sqlite_url(tmp_path), Counters())
+    xid = SeenEvent(
+        node="n1", at_s=ago_s, received_s=ago_s, kind="gpu.xid", severity=3, source="kmsg", device="GPU-n1-0",
+        code=79, text="GPU has fallen off the bus.", fields={}, backfill=False,
+    )  # fmt: skip
+    await store.put_events("s1", [(1, 5, xid)])
+    store.note_progress("n1", "s1", 1, ago_s)
+    store.close()
+    async with rig_of(tmp_path) as rig:
+        await eventually(lambda: [each.kind for each in rig.collector.book.all()] == ["gpu.off_bus"])
 
 
 async def test_sigterm_ends_the_process_with_0_and_says_goodbye_to_agents(tmp_path: Path) -> None:
