@@ -26,6 +26,10 @@ BENCHES: Final[dict[str, tuple[str, str]]] = {
         "ringwatch_drills.bench.agent_faults:main",
         "GPU faults of an emulated driver: what scan, /metrics and collector show, and after how long",
     ),
+    "detection": (
+        "ringwatch_drills.bench.detection.cli:main",
+        "detectors on simulated fleets and public traces, beside published rules",
+    ),
     "cases": (
         "ringwatch_drills.bench.cases:main",
         "diagnose, scored on a folder of cases with known answers",

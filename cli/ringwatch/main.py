@@ -55,6 +55,12 @@ COMMANDS: Final[tuple[Command, ...]] = (
         )
     ),
     Command(
+        name="web",
+        target="ringwatch_tui.web.cli:main",
+        help="the console in a browser, read-only",
+        extra="web",
+    ),
+    Command(
         name="runbook",
         target="ringwatch_runbooks.cli:main",
         help="list, show, lint, start and answer runbooks",

@@ -18,7 +18,7 @@ def _fleet(nodes: int, gpus: int = 8) -> tuple[Node, ...]:
 
 
 def _sick(nodes: tuple[Node, ...], index: int) -> tuple[Node, ...]:
-    gpus = (*nodes[index].gpus[:-1], replace(nodes[index].gpus[-1], state="fault"))
+    gpus = (*nodes[index].gpus[:-1], world.altered(nodes[index].gpus[-1], state="fault"))
     return (*nodes[:index], replace(nodes[index], gpus=gpus), *nodes[index + 1 :])
 
 
@@ -61,7 +61,7 @@ def test_a_silent_node_hides_what_its_gpus_said_last() -> None:
 
     assert [cell.glyph for cell in _bad(laid)] == ["?"] * 8
     assert node_state(replace(nodes[0], last_seen_age_s=31.0)) == "silent"
-    assert gpu_state(replace(nodes[0].gpus[0], reading_age_s=31.0)) == "silent"
+    assert gpu_state(world.altered(nodes[0].gpus[0], reading_age_s=31.0)) == "silent"
 
 
 def test_a_word_from_a_newer_collector_is_no_data_and_not_ok() -> None:

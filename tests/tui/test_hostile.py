@@ -30,7 +30,7 @@ def _fleet(name: str) -> Fleet:
         name=name,
         note=name,
         labels={"rack": name, name: name},
-        gpus=tuple(replace(gpu, name=name, id=name) for gpu in whole.nodes[11].gpus),
+        gpus=tuple(world.altered(gpu, name=name, id=name) for gpu in whole.nodes[11].gpus),
     )
     incident = replace(
         world.STRAGGLER,

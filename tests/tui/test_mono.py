@@ -19,7 +19,7 @@ from ringwatch_tui.views.run import headline, step_table
 
 def _glyphs(state: str) -> str:
     node = world.fleet().nodes[0]
-    gpus = tuple(replace(gpu, state=state) for gpu in node.gpus)
+    gpus = tuple(world.altered(gpu, state=state) for gpu in node.gpus)
     laid = lay_out((replace(node, state=state, gpus=gpus),), 80, 10, METRICS[0])
     return "".join(cell.glyph for _, _, cell in laid.placed())
 

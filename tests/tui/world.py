@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 from ringwatch_proto.records import (
     Bearing,
@@ -42,6 +43,12 @@ def _gpu(node: int, slot: int) -> model.Gpu:
     )
 
 
+def altered(gpu: model.GpuReading, **changes: Any) -> model.Gpu:
+    """Return a GPU with other values."""
+    assert isinstance(gpu, model.Gpu)
+    return replace(gpu, **changes)
+
+
 def _nodes() -> tuple[model.Node, ...]:
     nodes = [
         model.Node(
@@ -62,7 +69,7 @@ def _nodes() -> tuple[model.Node, ...]:
         state="slow",
         note="compute late 1.21 s a step",
         gpus=tuple(
-            replace(gpu, state="slow", sm_clock_mhz=1095, power_watts=402) if gpu.name == "gpu3" else gpu
+            altered(gpu, state="slow", sm_clock_mhz=1095, power_watts=402) if gpu.name == "gpu3" else gpu
             for gpu in slow.gpus
         ),
     )
@@ -72,7 +79,7 @@ def _nodes() -> tuple[model.Node, ...]:
         state="fault",
         note="GPU fell off the bus",
         gpus=tuple(
-            replace(
+            altered(
                 gpu,
                 state="lost",
                 utilization_percent=NAN,
@@ -90,7 +97,7 @@ def _nodes() -> tuple[model.Node, ...]:
         hot,
         state="warn",
         note="thermal slowdown",
-        gpus=(replace(hot.gpus[0], state="warn", temperature_celsius=89), *hot.gpus[1:]),
+        gpus=(altered(hot.gpus[0], state="warn", temperature_celsius=89), *hot.gpus[1:]),
     )
     nodes[60] = replace(nodes[60], state="silent", note="agent silent", last_seen_age_s=192.0)
     nodes[51] = replace(nodes[51], state="drained", note="RMA-331")

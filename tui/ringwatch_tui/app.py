@@ -72,8 +72,10 @@ class Ringwatch(App[None]):
         ascii_only: bool = False,
         clocks: Clocks | None = None,
         draw_s: float = _DRAW_S,
+        withheld: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__()
+        self._withheld = withheld
         self._clocks = clocks or Clocks(monotonic=time.monotonic, wall=time.time)
         self._role = role
         self._user = user
@@ -167,7 +169,9 @@ class Ringwatch(App[None]):
         action = actions.BY_ID[name]
         if top is None:
             return
-        if not actions.allowed(action, self._role):
+        if name in self._withheld:
+            self.watched.say(f"{action.title} is not to be had here", "warn")
+        elif not actions.allowed(action, self._role):
             self.watched.say(
                 f"{action.title} needs the role {action.role}; this console is {self._role}", "warn"
             )

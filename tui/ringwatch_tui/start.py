@@ -11,6 +11,7 @@ from ringwatch_tui import actions, themes
 from ringwatch_tui.app import Ringwatch
 from ringwatch_tui.client.base import Client
 from ringwatch_tui.client.live import LiveClient
+from ringwatch_tui.client.read_only import ReadOnlyClient
 from ringwatch_tui.client.replay import ReplayClient
 from ringwatch_tui.terminal import end_with_terminal
 
@@ -39,6 +40,18 @@ def run_console(
         theme=theme,
         ascii_only=ascii_only,
     )
+
+
+def run_in_browser(address: str) -> int:
+    """Run a read-only console whose terminal is a browser; nothing is written on this machine."""
+    app = Ringwatch(
+        ReadOnlyClient(address, credentials_from(os.environ)),
+        role=actions.VIEWER,
+        user="browser",
+        withheld=frozenset({"export"}),
+    )
+    app.run()
+    return app.return_code or 0
 
 
 def _run(client: Client, *, role: str, user: str, theme: str, ascii_only: bool) -> int:
