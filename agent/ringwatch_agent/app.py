@@ -22,6 +22,7 @@ from ringwatch_agent.sources.all import ALL, SourceContext
 from ringwatch_agent.sources.base import EventRecord, Reading, Source
 from ringwatch_agent.sources.nvml import NvmlSource
 from ringwatch_agent.spool import Spool
+from ringwatch_agent.spool_health import SpoolHealth
 from ringwatch_agent.uplink import Uplink
 from ringwatch_agent.verbs import NodeFacts, Verbs
 from ringwatch_agent.xid_join import XidJoin
@@ -47,7 +48,8 @@ class Agent:
         journal = Journal(config.state_dir / "spool", limit_bytes=2 * limit_bytes)
         self._spool = Spool(limit_bytes=limit_bytes, kept=journal.load())
         self._sampler = Sampler(self._deliver, interval_s=config.interval_s, deadline_s=config.deadline_s)
-        self._persister = Persister(self._spool, journal, on_write=partial(self._sampler.report, "spool"))
+        self._persister = Persister(self._spool, journal)
+        self._spool_health = SpoolHealth(self._spool, self._persister)
         sources = _build(config, self._sampler)
         nvml = sources.get("nvml")
         self._xids = XidJoin(nvml.spare) if isinstance(nvml, NvmlSource) else XidJoin()
@@ -102,6 +104,7 @@ class Agent:
             renewing.cancel()
 
     def _deliver(self, read: list[Reading], now: Instant) -> None:
+        self._sampler.report("spool", self._spool_health.trouble(now.monotonic_ns / 1e9))
         readings = self._xids.join(read, now.monotonic_ns / 1e9)
         encoded = self._encoder.encode(readings, wall_ns=now.wall_ns, monotonic_ns=now.monotonic_ns)
         self._spool.append(encoded.hello, encoded.batch)

@@ -12,12 +12,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 from ringwatch_agent.app import Agent, enrollment_of, sources_to_look_at
 from ringwatch_agent.config import SETTINGS, AgentConfig, load
 from ringwatch_agent.look import Look, look, rows
+from ringwatch_agent.running import ask
 from ringwatch_agent.scan import judge
 from ringwatch_agent.scan_words import gaps, objects, screen
 from ringwatch_agent.source_health import SourceHealth
@@ -150,6 +152,13 @@ def _line(readings: Mapping[str, float]) -> str:
 
 def _sources(config: AgentConfig, as_json: bool) -> int:
     seen = _look(config)
+    running = ask(config.metrics)
+    state, reason = ("running", running.words) if running else ("no answer", f"no agent at {config.metrics}")
+    if as_json:
+        numbers = asdict(running) if running else {}
+        print(json.dumps({"source": "agent", "state": state, "reason": reason, **numbers}))
+    else:
+        print(f"{'agent':<6} {state:<12} {reason}")
     for entry in ALL:
         state, reason = _state(seen.health.get(entry.name), off=entry.name in config.sources_off)
         if as_json:

@@ -75,7 +75,8 @@ class Verbs:
         except Exception as error:  # noqa: BLE001 - whatever went wrong is the answer
             result = pb.VerbResult(id=request.id, status=pb.VERB_STATUS_FAILED, text=str(error))
         _log.info(
-            "verb %s %s for %s, approved by %s: %s %s",
+            # What others wrote is quoted: it may hold line ends, and this is a log.
+            "verb %r %s for %r, approved by %r: %s %r",
             request.verb,
             dict(request.arguments),
             request.requested_by or "nobody named",

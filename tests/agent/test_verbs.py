@@ -14,7 +14,7 @@ import pytest
 from ringwatch_agent.verbs import NodeFacts, Verbs
 from ringwatch_proto.errors import VerbError
 from ringwatch_proto.v1 import telemetry_pb2 as pb
-from ringwatch_proto.verbs import BY_NAME
+from ringwatch_proto.verbs import BY_NAME, VERBS, Verb
 
 ALL = frozenset(BY_NAME)
 GPU = "GPU-00000000-0000-0000-0000-000000000000"
@@ -188,3 +188,33 @@ async def test_a_process_that_is_gone_is_said_to_be(node: Node) -> None:
     gone = str(2**22 - 1)
     assert (await verbs(request("process.inspect", id="a", pid=gone))).status == pb.VERB_STATUS_FAILED
     assert (await verbs(request("process.continue", id="b", pid=gone))).status == pb.VERB_STATUS_REFUSED
+
+
+_EXAMPLES = {"gpu": GPU, "pid": "1", "level": "quick"}
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+async def test_every_verb_of_the_closed_list_has_an_answer(node: Node, verb: Verb) -> None:
+    """None of them is unknown to the agent, and a dry run of none changes anything."""
+    arguments = {each.name: _EXAMPLES[each.name] for each in verb.arguments if each.name in _EXAMPLES}
+    result = await Verbs(ALL, node.facts())(request(verb.name, dry_run=True, **arguments))
+    # pid 1 joined by no hook, and this test runs no probe.
+    assert result.status != pb.VERB_STATUS_FAILED or "KeyError" not in result.text
+    assert not node.acts
+
+
+@pytest.mark.parametrize("value", [f"{GPU}\n", f" {GPU}", "GPU-" + "0" * 5000, "", "GPU-$(reboot)"])
+async def test_an_argument_must_fit_as_a_whole(node: Node, value: str) -> None:
+    """No line end, no blank, no length that the list does not know."""
+    result = await Verbs(ALL, node.facts())(request("gpu.inspect", gpu=value))
+    assert result.status == pb.VERB_STATUS_REFUSED
+    assert len(result.text) < 300
+
+
+async def test_what_others_wrote_cannot_forge_a_line_of_the_log(
+    node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Names and arguments are quoted."""
+    caplog.set_level("INFO")
+    await Verbs(ALL, node.facts())(request("node.inspect", approved="ann\nINFO forged"))
+    assert all("\n" not in record.getMessage() for record in caplog.records)
