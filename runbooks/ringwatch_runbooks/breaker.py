@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ringwatch_proto.errors import RunbookError
 from ringwatch_runbooks.base import Person
 from ringwatch_runbooks.record import RunRecord
-from ringwatch_runbooks.safety import BREAKER_KEY, Breaker, to_document, trip_reason
+from ringwatch_runbooks.safety import BREAKER_KEY, Breaker, breaker_of, to_document, trip_reason
 from ringwatch_runbooks.world import World
 
 
@@ -15,6 +16,14 @@ class BreakerKeeper:
 
     def __init__(self, world: World) -> None:
         self._world = world
+
+    def restore(self, document: str) -> None:
+        """Take the breaker as it was left; one that cannot be read is open, and RunbookError is raised."""
+        try:
+            self._world.breaker = breaker_of(document)
+        except RunbookError as error:
+            self._world.breaker = Breaker(open=True, why=str(error), by="ringwatch")
+            raise
 
     async def set(self, *, open: bool, why: str, person: Person) -> Breaker:
         """Open the breaker, or close it, which takes an admin where names are proven.

@@ -8,20 +8,22 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from ringwatch_proto.errors import RingwatchError
-from ringwatch_runbooks.cli_text import run_lines, runbook_lines, ways
+from ringwatch_proto.records import IncidentKind
+from ringwatch_runbooks import cli_remote
+from ringwatch_runbooks.cli_text import runbook_lines, ways
+from ringwatch_runbooks.exits import OK, USAGE, WRONG
 from ringwatch_runbooks.fact_names import FACTS
 from ringwatch_runbooks.lint import lint
 from ringwatch_runbooks.load import load_library
 from ringwatch_runbooks.model import Library, Runbook
+from ringwatch_runbooks.starting import template
+from ringwatch_runbooks.table import markdown, rows_of
 
-OK: Final = 0
-WRONG: Final = 1
-USAGE: Final = 2
-UNREACHABLE: Final = 3
 _DEFAULT_ADDRESS: Final = "127.0.0.1:7701"
 _EXIT_CODES: Final = """\
 exit codes:
@@ -67,19 +69,40 @@ def _parser() -> argparse.ArgumentParser:
     remote.add_argument("--json", action="store_true", help="one JSON object a line")
     _add(commands, "list", "every runbook", _list, library)
     _add(commands, "show", "one runbook with all its steps", _show, library).add_argument("id")
+    _add(commands, "table", "every kind of incident, its runbooks, and their proof", _table, library)
     _add(commands, "facts", "what a runbook can read", _facts, library)
     lint_parser = _add(commands, "lint", "check runbooks: all of them, or one file or folder", _lint, library)
     lint_parser.add_argument("path", type=Path, nargs="?")
-    start = _add(commands, "start", "start to walk a runbook for an incident", _start, remote)
-    start.add_argument("incident")
-    start.add_argument("runbook")
-    _add(commands, "run", "show a run as it is now", _run, remote).add_argument("id")
-    answer = _add(commands, "answer", "answer the open step of a run", _answer, remote)
+    new = _add(commands, "new", "a runbook to begin with, which passes the linter", _new, library)
+    new.add_argument("id", help="what it is to be called: letters, digits and -")
+    new.add_argument("--kind", required=True, choices=sorted(IncidentKind), help="what it is for")
+    _add_remote(commands, remote)
+    return parser
+
+
+def _add_remote(commands: Any, remote: argparse.ArgumentParser) -> None:  # noqa: ANN401  (as below)
+    """Add what asks the collector."""
+    start = _add(commands, "start", "start to walk a runbook for an incident", cli_remote.start, remote)
+    plan = _add(
+        commands, "plan", "what a runbook would do now: every dry run, no change", cli_remote.plan, remote
+    )
+    for parser in (start, plan):
+        parser.add_argument("incident")
+        parser.add_argument("runbook")
+    run = _add(commands, "run", "show a run, or walk a runbook for an incident", cli_remote.run, remote)
+    run.add_argument("id", metavar="RUN|INCIDENT", help="R-1 shows the run; I-1 starts or goes on")
+    run.add_argument("runbook", nargs="?", default="", help="default: the one that fits the incident best")
+    answer = _add(commands, "answer", "answer the open step of a run", cli_remote.answer, remote)
     answer.add_argument("id", metavar="RUN")
     answer.add_argument("step", metavar="STEP")
-    answer.add_argument("action", choices=("answer", "approve", "dry_run", "skip", "retry", "abort"))
+    answer.add_argument("action", choices=cli_remote.ANSWERS)
     answer.add_argument("text", nargs="?", default="", help="the option, the typed target, or the reason")
-    return parser
+    breaker = _add(
+        commands, "breaker", "show, open or close the circuit breaker of automatic actions",
+        cli_remote.breaker, remote,
+    )  # fmt: skip
+    breaker.add_argument("do", choices=("show", "open", "close"), nargs="?", default="show")
+    breaker.add_argument("--why", default="", help="the reason, which is kept")
 
 
 def _add(
@@ -156,6 +179,20 @@ def _show(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def _table(arguments: argparse.Namespace) -> int:
+    library = load_library(arguments.library)
+    if arguments.json:
+        _print(asdict(row) for row in rows_of(library))
+    else:
+        print("\n".join(markdown(rows_of(library))))
+    return _said(library)
+
+
+def _new(arguments: argparse.Namespace) -> int:
+    print(template(arguments.id, arguments.kind), end="")
+    return OK
+
+
 def _facts(arguments: argparse.Namespace) -> int:
     rows = sorted(FACTS.values(), key=lambda fact: fact.name)
     if arguments.json:
@@ -188,62 +225,6 @@ def _lint(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return WRONG if problems else OK
-
-
-def _start(arguments: argparse.Namespace) -> int:
-    from ringwatch_proto.v1 import runs_pb2
-
-    request = runs_pb2.StartRunRequest(
-        incident=arguments.incident, runbook=arguments.runbook, author=arguments.author
-    )
-    return _asked(arguments, "StartRun", request)
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    from ringwatch_proto.v1 import runs_pb2
-
-    return _asked(arguments, "GetRun", runs_pb2.GetRunRequest(id=arguments.id))
-
-
-def _answer(arguments: argparse.Namespace) -> int:
-    from ringwatch_proto.v1 import runs_pb2
-
-    request = runs_pb2.AnswerRequest(
-        run=arguments.id,
-        step=arguments.step,
-        action=arguments.action,
-        text=arguments.text,
-        author=arguments.author,
-    )
-    return _asked(arguments, "Answer", request)
-
-
-def _asked(arguments: argparse.Namespace, method: str, request: object) -> int:
-    """Ask the collector; gRPC is loaded only here, so that reading runbooks needs none."""
-    import grpc
-    from google.protobuf import json_format
-
-    from ringwatch_proto.dialling import credentials_from, open_blocking_channel
-    from ringwatch_proto.v1 import runs_pb2_grpc
-
-    with open_blocking_channel(arguments.collector, credentials_from(os.environ)) as channel:
-        try:
-            run = getattr(runs_pb2_grpc.RunsStub(channel), method)(request, timeout=30.0)
-        except grpc.RpcError as error:
-            return _refused(error, arguments.collector)
-    if arguments.json:
-        print(json.dumps(json_format.MessageToDict(run, preserving_proto_field_name=True)))
-    else:
-        print("\n".join(run_lines(run)))
-    return OK
-
-
-def _refused(error: Any, address: str) -> int:  # noqa: ANN401  (grpc.RpcError has no typed methods)
-    if error.code().name in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
-        print(f"ringwatch runbook: no collector answers at {address}: {error.details()}", file=sys.stderr)
-        return UNREACHABLE
-    print(f"ringwatch runbook: {error.details()}", file=sys.stderr)
-    return WRONG
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def _details(step: Step, library: Library) -> Iterable[str]:
             yield step.question
         case Act():
             action = library.actions[step.uses]
-            yield f"{action.risk}, approval: {action.approval}; {action.manual or action.verb}"
+            yield f"{action.risk}, approval: {action.approval}; {action.verb or action.call or action.manual}"
             yield action.effect
         case Verify():
             yield f"healthy for {step.healthy_s:.0f} s within {step.timeout_s:.0f} s"
@@ -89,6 +89,11 @@ def run_lines(run: Any) -> Iterable[str]:  # noqa: ANN401  (the message type wou
             f"  {label}: {getattr(current, name)}" for name, label in _LABELS if getattr(current, name)
         )
         yield from (f"  option: {option}" for option in current.options)
+        yield from (
+            f"  can be taken back: {step.id} (undo {step.id} {step.undo_target})"
+            for step in run.steps
+            if step.undo_target
+        )
         for fact in current.facts:
             note = f"  ({fact.note})" if fact.note else ""
             mark = "ok  " if fact.holds else "FAIL"
@@ -96,3 +101,30 @@ def run_lines(run: Any) -> Iterable[str]:  # noqa: ANN401  (the message type wou
         yield from (f"  | {line}" for line in current.output)
     if run.result:
         yield f"\nresult: {run.result}"
+
+
+def plan_lines(run: Any) -> Iterable[str]:  # noqa: ANN401  (as above)
+    """Return a plan: for each action what would be done now, and what forbids it."""
+    yield f"plan of {run.runbook} revision {run.revision} for {run.incident}: nothing was changed"
+    yield from (f"never: {rule}" for rule in run.never)
+    for step in run.steps:
+        if step.kind in ("check", "verify") and step.facts:
+            yield f"\n{step.id}  [{step.kind}]  {step.title}"
+            yield from (
+                f"  {fact.name} = {fact.value} {fact.unit} {fact.note}".rstrip() for fact in step.facts
+            )
+        if step.kind == "action":
+            yield f"\n{step.id}  [action, {step.risk}, approval: {step.approval}]  {step.title}"
+            yield f"  {step.command}"
+            yield f"  {step.outcome}" + (f": {step.why}" if step.why else "")
+            yield from (f"  | {line}" for line in step.output)
+
+
+def safety_lines(safety: Any) -> Iterable[str]:  # noqa: ANN401  (as above)
+    """Return how far runs go without a person."""
+    risks = f" ({', '.join(safety.automatic_risks)})" if safety.automatic_risks else ""
+    yield f"mode {safety.mode}{risks}"
+    word = "OPEN" if safety.breaker_open else "closed"
+    by = f", by {safety.breaker_by}: {safety.breaker_why}" if safety.breaker_by else ""
+    yield f"circuit breaker {word}{by}"
+    yield f"set up here: {', '.join(safety.calls) or 'nothing; all is done by hand'}"

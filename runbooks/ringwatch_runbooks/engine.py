@@ -18,7 +18,7 @@ from ringwatch_runbooks.model import Act, Runbook
 from ringwatch_runbooks.moves import entered
 from ringwatch_runbooks.record import RunRecord, from_json, to_json
 from ringwatch_runbooks.restoring import found_again
-from ringwatch_runbooks.safety import breaker_of
+from ringwatch_runbooks.safety import is_breaker
 from ringwatch_runbooks.stepping import answered, face, stepped
 from ringwatch_runbooks.world import World, overlap
 
@@ -47,9 +47,8 @@ class RunEngine:
 
     def _restore(self, document: str) -> None:
         try:
-            breaker = breaker_of(document)
-            if breaker is not None:
-                self.world.breaker = breaker
+            if is_breaker(document):
+                self.keeper.restore(document)
                 return
             run = from_json(document)
         except RunbookError as error:

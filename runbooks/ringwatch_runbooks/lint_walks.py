@@ -14,16 +14,19 @@ def _unreachable(runbook: Runbook, _library: Library) -> Found:
     reached = _reached(runbook, runbook.steps[0].id)
     for step in runbook.steps:
         if step.id not in reached:
-            yield step.id, f"no path leads to step {step.id}"
+            yield step.id, f"no path leads to step {step.id}: lead one there, or take it out"
 
 
 def _endless(runbook: Runbook, _library: Library) -> Found:
     for step in runbook.steps:
         if not any(isinstance(runbook.step(each), End) for each in _reached(runbook, step.id)):
-            yield step.id, f"no path leads from step {step.id} to an end"
+            yield step.id, f"no path leads from step {step.id} to an end: give it a way out"
     for step in runbook.steps:
         if step.id in _automatic_after(runbook, step.id):
-            yield step.id, f"step {step.id} comes back to itself without asking a person on the way"
+            yield (
+                step.id,
+                f"step {step.id} comes back to itself without asking a person on the way: add an ask",
+            )
 
 
 def _reached(runbook: Runbook, start: str) -> set[str]:

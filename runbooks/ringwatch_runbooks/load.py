@@ -167,7 +167,9 @@ def runbook_of(text: str, path: str) -> Runbook:
     data = document.data
     steps = tuple(_step(row) for row in data["steps"])
     lines = {step.id: document.line(("steps", at)) for at, step in enumerate(steps)}
-    if len(lines) != len(steps):
+    doubled_ids = len(lines) != len(steps)
+    lines[""] = document.line(("triggers",))
+    if doubled_ids:
         seen: set[str] = set()
         doubled = next(at for at, step in enumerate(steps) if step.id in seen or seen.add(step.id))  # type: ignore[func-returns-value]
         raise document.error(("steps", doubled), f"a second step is called {steps[doubled].id}")

@@ -39,11 +39,11 @@ class Policy:
 class Breaker:
     """Open means: nothing is done without a person, until one closes it."""
 
+    kind: str = field(default=BREAKER_KEY)  # first: by it a document is known
     open: bool = False
     why: str = ""
     since_s: float = 0.0
     by: str = ""
-    kind: str = field(default=BREAKER_KEY)
 
     def tripped(self, why: str, by: str, now_s: float) -> Breaker:
         """Return the breaker, open; the first reason is kept."""
@@ -59,19 +59,16 @@ def to_document(breaker: Breaker) -> str:
     return json.dumps(asdict(breaker), ensure_ascii=False)
 
 
-def breaker_of(document: str) -> Breaker | None:
-    """Return the breaker of a document, None when it is the document of a run.
+def is_breaker(document: str) -> bool:
+    """Say whether a document of the journal is that of the breaker."""
+    return document.startswith('{"kind": "breaker"')
 
-    Raises RunbookError when a breaker cannot be read: then it has to be taken as open.
-    """
-    if f'"{BREAKER_KEY}"' not in document:
-        return None
+
+def breaker_of(document: str) -> Breaker:
+    """Return the breaker of a document; raise RunbookError when it cannot be read."""
     try:
-        data = json.loads(document)
-        if data.get("kind") != BREAKER_KEY:
-            return None
-        return Breaker(**data)
-    except (ValueError, TypeError, AttributeError) as error:
+        return Breaker(**json.loads(document))
+    except (ValueError, TypeError) as error:
         raise RunbookError(f"the stored circuit breaker cannot be read: {error}") from error
 
 

@@ -257,3 +257,38 @@ sources: ["https://example.org"]
         runbooks={"small": runbook_of(text, "small.yaml")},
         actions=actions_of(actions or ACTIONS.read_text(encoding="utf-8"), "actions.yaml"),
     )
+
+
+END = "  - {id: over, kind: end, outcome: handed_over, note: Others have it}"
+FIXED = "  - {id: fixed, kind: end, outcome: resolved, note: It is repaired}"
+ACT = """\
+  - id: act
+    kind: action
+    title: Take back the clocks
+    uses: reset_clocks
+    then: proof
+    on_fail: over
+    on_skip: over"""
+PROOF = """\
+  - id: proof
+    kind: verify
+    title: Is it fast again?
+    healthy_s: 10
+    timeout_s: 60
+    facts: [{fact: gpu.sm_clock_ratio_to_peers, op: ">=", value: 0.9}]
+    then: fixed
+    on_fail: still"""
+STILL = """\
+  - id: still
+    kind: ask
+    title: It is still slow
+    question: What now?
+    options: [{answer: try again, goto: act}, {answer: hand over, goto: over}]"""
+REPAIR = (ACT, PROOF, STILL, FIXED, END)
+
+
+def repair_rig() -> Rig:
+    """Return a rig at the action of a small repair, with a node that is there."""
+    rig = Rig(library=small_library(*REPAIR))
+    rig.facts.values |= {"node.connected": True, "gpu.sm_clock_ratio_to_peers": 0.6}
+    return rig
