@@ -167,6 +167,8 @@ def incident_to_message(incident: Incident) -> query_pb2.Incident:
         active=incident.active,
         quiet_s=incident.quiet_s,
         silenced_until_ns=to_ns(incident.silenced_until_s),
+        acknowledged_until_ns=to_ns(incident.acknowledged_until_s),
+        silenced_by=incident.silenced_by,
         reopened=incident.reopened,
     )
 
@@ -199,5 +201,7 @@ def incident_from_message(message: query_pb2.Incident) -> Incident:
         active=message.active,
         quiet_s=message.quiet_s,
         silenced_until_s=from_ns(message.silenced_until_ns),
+        acknowledged_until_s=from_ns(message.acknowledged_until_ns),
+        silenced_by=message.silenced_by,
         reopened=message.reopened,
     )

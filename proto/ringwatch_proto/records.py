@@ -199,4 +199,6 @@ class Incident:
     active: bool = True
     quiet_s: float = 0.0
     silenced_until_s: float | None = None
+    acknowledged_until_s: float | None = None
+    silenced_by: str = ""
     reopened: int = 0

@@ -305,7 +305,7 @@ class Note(_message.Message):
     def __init__(self, wall_ns: _Optional[int] = ..., author: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
 class Incident(_message.Message):
-    __slots__ = ("id", "state", "severity", "kind", "culprit", "cause", "verdict", "summary", "confidence", "onset_ns", "opened_ns", "updated_ns", "closed_ns", "owner", "gpu_hours_lost", "findings", "notes", "runbooks", "run", "pages", "active", "quiet_s", "silenced_until_ns", "reopened")
+    __slots__ = ("id", "state", "severity", "kind", "culprit", "cause", "verdict", "summary", "confidence", "onset_ns", "opened_ns", "updated_ns", "closed_ns", "owner", "gpu_hours_lost", "findings", "notes", "runbooks", "run", "pages", "active", "quiet_s", "silenced_until_ns", "reopened", "acknowledged_until_ns", "silenced_by")
     ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     SEVERITY_FIELD_NUMBER: _ClassVar[int]
@@ -330,6 +330,8 @@ class Incident(_message.Message):
     QUIET_S_FIELD_NUMBER: _ClassVar[int]
     SILENCED_UNTIL_NS_FIELD_NUMBER: _ClassVar[int]
     REOPENED_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_UNTIL_NS_FIELD_NUMBER: _ClassVar[int]
+    SILENCED_BY_FIELD_NUMBER: _ClassVar[int]
     id: str
     state: str
     severity: _telemetry_pb2.Severity
@@ -354,7 +356,9 @@ class Incident(_message.Message):
     quiet_s: float
     silenced_until_ns: int
     reopened: int
-    def __init__(self, id: _Optional[str] = ..., state: _Optional[str] = ..., severity: _Optional[_Union[_telemetry_pb2.Severity, str]] = ..., kind: _Optional[str] = ..., culprit: _Optional[_Union[Subject, _Mapping]] = ..., cause: _Optional[str] = ..., verdict: _Optional[str] = ..., summary: _Optional[str] = ..., confidence: _Optional[float] = ..., onset_ns: _Optional[int] = ..., opened_ns: _Optional[int] = ..., updated_ns: _Optional[int] = ..., closed_ns: _Optional[int] = ..., owner: _Optional[str] = ..., gpu_hours_lost: _Optional[float] = ..., findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., notes: _Optional[_Iterable[_Union[Note, _Mapping]]] = ..., runbooks: _Optional[_Iterable[str]] = ..., run: _Optional[str] = ..., pages: bool = ..., active: bool = ..., quiet_s: _Optional[float] = ..., silenced_until_ns: _Optional[int] = ..., reopened: _Optional[int] = ...) -> None: ...
+    acknowledged_until_ns: int
+    silenced_by: str
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[str] = ..., severity: _Optional[_Union[_telemetry_pb2.Severity, str]] = ..., kind: _Optional[str] = ..., culprit: _Optional[_Union[Subject, _Mapping]] = ..., cause: _Optional[str] = ..., verdict: _Optional[str] = ..., summary: _Optional[str] = ..., confidence: _Optional[float] = ..., onset_ns: _Optional[int] = ..., opened_ns: _Optional[int] = ..., updated_ns: _Optional[int] = ..., closed_ns: _Optional[int] = ..., owner: _Optional[str] = ..., gpu_hours_lost: _Optional[float] = ..., findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., notes: _Optional[_Iterable[_Union[Note, _Mapping]]] = ..., runbooks: _Optional[_Iterable[str]] = ..., run: _Optional[str] = ..., pages: bool = ..., active: bool = ..., quiet_s: _Optional[float] = ..., silenced_until_ns: _Optional[int] = ..., reopened: _Optional[int] = ..., acknowledged_until_ns: _Optional[int] = ..., silenced_by: _Optional[str] = ...) -> None: ...
 
 class IncidentList(_message.Message):
     __slots__ = ("incidents",)
@@ -571,3 +575,153 @@ class RunSummary(_message.Message):
     steps: int
     waiting_for: str
     def __init__(self, id: _Optional[str] = ..., runbook: _Optional[str] = ..., incident: _Optional[str] = ..., state: _Optional[str] = ..., step: _Optional[int] = ..., steps: _Optional[int] = ..., waiting_for: _Optional[str] = ...) -> None: ...
+
+class Matcher(_message.Message):
+    __slots__ = ("field", "pattern")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    PATTERN_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    pattern: str
+    def __init__(self, field: _Optional[str] = ..., pattern: _Optional[str] = ...) -> None: ...
+
+class Silence(_message.Message):
+    __slots__ = ("id", "matchers", "author", "reason", "from_ns", "until_ns", "ended_ns", "incidents")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    MATCHERS_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FROM_NS_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_NS_FIELD_NUMBER: _ClassVar[int]
+    ENDED_NS_FIELD_NUMBER: _ClassVar[int]
+    INCIDENTS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    matchers: _containers.RepeatedCompositeFieldContainer[Matcher]
+    author: str
+    reason: str
+    from_ns: int
+    until_ns: int
+    ended_ns: int
+    incidents: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., matchers: _Optional[_Iterable[_Union[Matcher, _Mapping]]] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ..., from_ns: _Optional[int] = ..., until_ns: _Optional[int] = ..., ended_ns: _Optional[int] = ..., incidents: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListSilencesRequest(_message.Message):
+    __slots__ = ("include_ended",)
+    INCLUDE_ENDED_FIELD_NUMBER: _ClassVar[int]
+    include_ended: bool
+    def __init__(self, include_ended: bool = ...) -> None: ...
+
+class SilenceList(_message.Message):
+    __slots__ = ("silences",)
+    SILENCES_FIELD_NUMBER: _ClassVar[int]
+    silences: _containers.RepeatedCompositeFieldContainer[Silence]
+    def __init__(self, silences: _Optional[_Iterable[_Union[Silence, _Mapping]]] = ...) -> None: ...
+
+class PutSilenceRequest(_message.Message):
+    __slots__ = ("matchers", "author", "reason", "duration_s")
+    MATCHERS_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DURATION_S_FIELD_NUMBER: _ClassVar[int]
+    matchers: _containers.RepeatedCompositeFieldContainer[Matcher]
+    author: str
+    reason: str
+    duration_s: float
+    def __init__(self, matchers: _Optional[_Iterable[_Union[Matcher, _Mapping]]] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ..., duration_s: _Optional[float] = ...) -> None: ...
+
+class EndSilenceRequest(_message.Message):
+    __slots__ = ("id", "author", "reason")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    author: str
+    reason: str
+    def __init__(self, id: _Optional[str] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ListAlertsRequest(_message.Message):
+    __slots__ = ("limit", "state")
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    state: str
+    def __init__(self, limit: _Optional[int] = ..., state: _Optional[str] = ...) -> None: ...
+
+class Alert(_message.Message):
+    __slots__ = ("channel", "incident", "what", "state", "tries", "error", "created_ns", "due_ns", "settled_ns", "key")
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    INCIDENT_FIELD_NUMBER: _ClassVar[int]
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    TRIES_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    CREATED_NS_FIELD_NUMBER: _ClassVar[int]
+    DUE_NS_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_NS_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    channel: str
+    incident: str
+    what: str
+    state: str
+    tries: int
+    error: str
+    created_ns: int
+    due_ns: int
+    settled_ns: int
+    key: str
+    def __init__(self, channel: _Optional[str] = ..., incident: _Optional[str] = ..., what: _Optional[str] = ..., state: _Optional[str] = ..., tries: _Optional[int] = ..., error: _Optional[str] = ..., created_ns: _Optional[int] = ..., due_ns: _Optional[int] = ..., settled_ns: _Optional[int] = ..., key: _Optional[str] = ...) -> None: ...
+
+class AlertList(_message.Message):
+    __slots__ = ("alerts",)
+    ALERTS_FIELD_NUMBER: _ClassVar[int]
+    alerts: _containers.RepeatedCompositeFieldContainer[Alert]
+    def __init__(self, alerts: _Optional[_Iterable[_Union[Alert, _Mapping]]] = ...) -> None: ...
+
+class HistoryRequest(_message.Message):
+    __slots__ = ("series", "node", "device", "job", "from_ns", "to_ns", "step_s")
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    FROM_NS_FIELD_NUMBER: _ClassVar[int]
+    TO_NS_FIELD_NUMBER: _ClassVar[int]
+    STEP_S_FIELD_NUMBER: _ClassVar[int]
+    series: str
+    node: str
+    device: str
+    job: str
+    from_ns: int
+    to_ns: int
+    step_s: float
+    def __init__(self, series: _Optional[str] = ..., node: _Optional[str] = ..., device: _Optional[str] = ..., job: _Optional[str] = ..., from_ns: _Optional[int] = ..., to_ns: _Optional[int] = ..., step_s: _Optional[float] = ...) -> None: ...
+
+class HistoryReply(_message.Message):
+    __slots__ = ("series", "unit", "source", "step_s", "resolution_s", "first_ns", "lines", "note")
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    STEP_S_FIELD_NUMBER: _ClassVar[int]
+    RESOLUTION_S_FIELD_NUMBER: _ClassVar[int]
+    FIRST_NS_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    series: str
+    unit: str
+    source: str
+    step_s: float
+    resolution_s: float
+    first_ns: int
+    lines: _containers.RepeatedCompositeFieldContainer[HistoryLine]
+    note: str
+    def __init__(self, series: _Optional[str] = ..., unit: _Optional[str] = ..., source: _Optional[str] = ..., step_s: _Optional[float] = ..., resolution_s: _Optional[float] = ..., first_ns: _Optional[int] = ..., lines: _Optional[_Iterable[_Union[HistoryLine, _Mapping]]] = ..., note: _Optional[str] = ...) -> None: ...
+
+class HistoryLine(_message.Message):
+    __slots__ = ("node", "device", "job", "values")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    device: str
+    job: str
+    values: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, node: _Optional[str] = ..., device: _Optional[str] = ..., job: _Optional[str] = ..., values: _Optional[_Iterable[float]] = ...) -> None: ...

@@ -79,6 +79,31 @@ class QueryStub(object):
                 request_serializer=ringwatch__proto_dot_v1_dot_query__pb2.IncidentAction.SerializeToString,
                 response_deserializer=ringwatch__proto_dot_v1_dot_query__pb2.Incident.FromString,
                 _registered_method=True)
+        self.ListSilences = channel.unary_unary(
+                '/ringwatch.v1.Query/ListSilences',
+                request_serializer=ringwatch__proto_dot_v1_dot_query__pb2.ListSilencesRequest.SerializeToString,
+                response_deserializer=ringwatch__proto_dot_v1_dot_query__pb2.SilenceList.FromString,
+                _registered_method=True)
+        self.PutSilence = channel.unary_unary(
+                '/ringwatch.v1.Query/PutSilence',
+                request_serializer=ringwatch__proto_dot_v1_dot_query__pb2.PutSilenceRequest.SerializeToString,
+                response_deserializer=ringwatch__proto_dot_v1_dot_query__pb2.Silence.FromString,
+                _registered_method=True)
+        self.EndSilence = channel.unary_unary(
+                '/ringwatch.v1.Query/EndSilence',
+                request_serializer=ringwatch__proto_dot_v1_dot_query__pb2.EndSilenceRequest.SerializeToString,
+                response_deserializer=ringwatch__proto_dot_v1_dot_query__pb2.Silence.FromString,
+                _registered_method=True)
+        self.ListAlerts = channel.unary_unary(
+                '/ringwatch.v1.Query/ListAlerts',
+                request_serializer=ringwatch__proto_dot_v1_dot_query__pb2.ListAlertsRequest.SerializeToString,
+                response_deserializer=ringwatch__proto_dot_v1_dot_query__pb2.AlertList.FromString,
+                _registered_method=True)
+        self.History = channel.unary_unary(
+                '/ringwatch.v1.Query/History',
+                request_serializer=ringwatch__proto_dot_v1_dot_query__pb2.HistoryRequest.SerializeToString,
+                response_deserializer=ringwatch__proto_dot_v1_dot_query__pb2.HistoryReply.FromString,
+                _registered_method=True)
 
 
 class QueryServicer(object):
@@ -140,6 +165,39 @@ class QueryServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSilences(self, request, context):
+        """Silences by what an incident is about: maintenance of a node, a job that is meant to be slow.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutSilence(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndSilence(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAlerts(self, request, context):
+        """What was told to whom: alerts that wait, were sent, were given up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def History(self, request, context):
+        """One series over a window: from the collector's memory for the last minutes, else from the history database.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_QueryServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -187,6 +245,31 @@ def add_QueryServicer_to_server(servicer, server):
                     servicer.ActOnIncident,
                     request_deserializer=ringwatch__proto_dot_v1_dot_query__pb2.IncidentAction.FromString,
                     response_serializer=ringwatch__proto_dot_v1_dot_query__pb2.Incident.SerializeToString,
+            ),
+            'ListSilences': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSilences,
+                    request_deserializer=ringwatch__proto_dot_v1_dot_query__pb2.ListSilencesRequest.FromString,
+                    response_serializer=ringwatch__proto_dot_v1_dot_query__pb2.SilenceList.SerializeToString,
+            ),
+            'PutSilence': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutSilence,
+                    request_deserializer=ringwatch__proto_dot_v1_dot_query__pb2.PutSilenceRequest.FromString,
+                    response_serializer=ringwatch__proto_dot_v1_dot_query__pb2.Silence.SerializeToString,
+            ),
+            'EndSilence': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndSilence,
+                    request_deserializer=ringwatch__proto_dot_v1_dot_query__pb2.EndSilenceRequest.FromString,
+                    response_serializer=ringwatch__proto_dot_v1_dot_query__pb2.Silence.SerializeToString,
+            ),
+            'ListAlerts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAlerts,
+                    request_deserializer=ringwatch__proto_dot_v1_dot_query__pb2.ListAlertsRequest.FromString,
+                    response_serializer=ringwatch__proto_dot_v1_dot_query__pb2.AlertList.SerializeToString,
+            ),
+            'History': grpc.unary_unary_rpc_method_handler(
+                    servicer.History,
+                    request_deserializer=ringwatch__proto_dot_v1_dot_query__pb2.HistoryRequest.FromString,
+                    response_serializer=ringwatch__proto_dot_v1_dot_query__pb2.HistoryReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -432,6 +515,141 @@ class Query(object):
             '/ringwatch.v1.Query/ActOnIncident',
             ringwatch__proto_dot_v1_dot_query__pb2.IncidentAction.SerializeToString,
             ringwatch__proto_dot_v1_dot_query__pb2.Incident.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSilences(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ringwatch.v1.Query/ListSilences',
+            ringwatch__proto_dot_v1_dot_query__pb2.ListSilencesRequest.SerializeToString,
+            ringwatch__proto_dot_v1_dot_query__pb2.SilenceList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutSilence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ringwatch.v1.Query/PutSilence',
+            ringwatch__proto_dot_v1_dot_query__pb2.PutSilenceRequest.SerializeToString,
+            ringwatch__proto_dot_v1_dot_query__pb2.Silence.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndSilence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ringwatch.v1.Query/EndSilence',
+            ringwatch__proto_dot_v1_dot_query__pb2.EndSilenceRequest.SerializeToString,
+            ringwatch__proto_dot_v1_dot_query__pb2.Silence.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ringwatch.v1.Query/ListAlerts',
+            ringwatch__proto_dot_v1_dot_query__pb2.ListAlertsRequest.SerializeToString,
+            ringwatch__proto_dot_v1_dot_query__pb2.AlertList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def History(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ringwatch.v1.Query/History',
+            ringwatch__proto_dot_v1_dot_query__pb2.HistoryRequest.SerializeToString,
+            ringwatch__proto_dot_v1_dot_query__pb2.HistoryReply.FromString,
             options,
             channel_credentials,
             insecure,
