@@ -101,6 +101,24 @@ class AgentConfig:
     kubelet: Annotated[Path, Doc("the kubelet's pod-resources socket, asked where it exists", Path)] = Path(
         "/var/lib/kubelet/pod-resources/kubelet.sock"
     )
+    tensorboard: Annotated[
+        Mapping[str, str], Doc("TensorBoard event files to take steps from, JOB=PATTERN,...", _pairs)
+    ] = field(default_factory=dict)
+    horovod: Annotated[Mapping[str, str], Doc("Horovod timelines to read, JOB=PATTERN,...", _pairs)] = field(
+        default_factory=dict
+    )
+    horovod_all_ranks: Annotated[
+        bool, Doc("all ranks of the timelines run on this node: show each, not only rank 0", _yes)
+    ] = False
+    inspector: Annotated[
+        Mapping[str, str], Doc("files of NCCL's Inspector to read, JOB=PATTERN,...", _pairs)
+    ] = field(default_factory=dict)
+    flight: Annotated[
+        Mapping[str, str], Doc("dumps of PyTorch's flight recorder to read, JOB=PATTERN,...", _pairs)
+    ] = field(default_factory=dict)
+    ras: Annotated[
+        Mapping[str, str], Doc("NCCL RAS to ask, JOB=HOST:PORT; usually localhost:28028", _pairs)
+    ] = field(default_factory=dict)
     ports_off: Annotated[
         frozenset[str], Doc("ports not to read, names or patterns such as mlx5_1/*, comma-separated", _names)
     ] = frozenset()
