@@ -151,7 +151,9 @@ def _explained(window: Window, group: Index) -> float:
             power = float((log_amount**2).sum())
             slope = float((own * log_amount).sum()) / power if power > 0 else 0.0
             total = float((own**2).sum())
-            best = max(best, 1.0 - float(((own - slope * log_amount) ** 2).sum()) / total if total > 0 else 0.0)
+            best = max(
+                best, 1.0 - float(((own - slope * log_amount) ** 2).sum()) / total if total > 0 else 0.0
+            )
     return best
 
 
@@ -188,4 +190,3 @@ def _finding(view: FleetView, window: Window, shape: _Shape) -> Finding:
         ),
         gpus_held=job.ranks.size * shape.cost,
     )  # fmt: skip
-

@@ -32,7 +32,7 @@ MOST_LEVEL: Final = 2.0
 # The newest blocks have to stand out of the noise that means of so many blocks have: the noise of busy hosts
 # drifts, and drifting noise averages out slowly. The more streams, the farther the farthest of them strays:
 # under Student's t with 4 degrees of freedom by about 0.3 more for each factor of e (simulated).
-EFFECT_SIGMAS: Final = 3.0
+EFFECT_SIGMAS: Final = 2.7
 EFFECT_SIGMAS_SLOPE: Final = 0.3
 
 
@@ -77,12 +77,7 @@ def alarms(scores: Scores, least_effect: float, streams: int) -> list[Alarm]:
     steady = (recent.sum(axis=0) - recent.max(axis=0)) / (RECENT_BLOCKS - 1)
     share = (recent > 0.5 * least_effect).mean(axis=0)
     apart = (EFFECT_SIGMAS + EFFECT_SIGMAS_SLOPE * float(np.log(max(1, streams)))) * scores.mean_sigma
-    held = (
-        (total > threshold)
-        & (effect > least_effect)
-        & (steady > apart)
-        & (share >= PERSISTENT_SHARE)
-    )
+    held = (total > threshold) & (effect > least_effect) & (steady > apart) & (share >= PERSISTENT_SHARE)
     return [
         Alarm(
             position=int(at),

@@ -103,7 +103,9 @@ def _summed(values: Array, order: Index, starts: Index) -> Array:
 
 def _durations(window: Window, rows: Index, slots: Index, columns: Index) -> Array:
     """Return (T, G, n) durations; only what is asked for is copied."""
-    return np.asarray(window.job.collective_s[rows[:, None, None], slots[None, :, None], columns[None]], np.float64)
+    return np.asarray(
+        window.job.collective_s[rows[:, None, None], slots[None, :, None], columns[None]], np.float64
+    )
 
 
 def _usual_lateness(window: Window, slots: Index, members: Index) -> Array:
@@ -112,7 +114,9 @@ def _usual_lateness(window: Window, slots: Index, members: Index) -> Array:
     if usual.ndim != 2 or slots.max(initial=-1) >= usual.shape[0]:
         return np.zeros(members.shape)
     wait = usual[slots[:, None], members].astype(np.float64)
-    return np.where(np.isfinite(wait).all(axis=1, keepdims=True), np.median(wait, axis=1, keepdims=True) - wait, 0.0)
+    return np.where(
+        np.isfinite(wait).all(axis=1, keepdims=True), np.median(wait, axis=1, keepdims=True) - wait, 0.0
+    )
 
 
 def transfers_of(window: Window, rows: slice, only: Collection[int] | None = None) -> Array:

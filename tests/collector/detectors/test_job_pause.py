@@ -30,7 +30,7 @@ def test_a_periodic_pause_is_told_with_its_period(tagged: bool, noise: float) ->
     assert (finding.verdict, finding.severity) == (Verdict.PAUSE, Severity.INFO)
     assert (finding.culprit.kind, finding.culprit.job) == ("none", "llm")
     assert "every 30 steps" in finding.summary
-    others = [each for rule in ALL if rule.name != "job.pause" for each in rule.look(view)]
+    others = [each for rule in ALL if rule.name != "job.pause" for each in rule.look(view) if each.severity > 1]
     assert others == []
 
 

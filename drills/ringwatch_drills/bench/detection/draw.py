@@ -76,7 +76,10 @@ def runs(plan: Plan, seed: int) -> Iterator[tuple[str, Scenario]]:
     for number in range(plan.curve):
         for at, size in enumerate(SIZES):
             kind = ("gpu_slow", "dataloader", "thermal", "cpu_contention")[number % 4]
-            yield "curve", _guilty(kind, "8-64" if number % 2 else "128-512", seed + 50_000 + 100 * number + at, size)
+            yield (
+                "curve",
+                _guilty(kind, "8-64" if number % 2 else "128-512", seed + 50_000 + 100 * number + at, size),
+            )
     for number in range(plan.innocent):
         for at, kind in enumerate(_INNOCENT):
             yield "innocent", _innocent(kind, seed + 100_000 + 100 * number + at)
@@ -116,7 +119,9 @@ def _step_s(dice: np.random.Generator) -> float:
     return float(np.exp(dice.uniform(np.log(0.3), np.log(20.0))))
 
 
-def _base(dice: np.random.Generator, seed: int, name: str, shape: Shape, step_s: float, noise: Noise) -> Scenario:
+def _base(
+    dice: np.random.Generator, seed: int, name: str, shape: Shape, step_s: float, noise: Noise
+) -> Scenario:
     return Scenario(
         name=name, seed=seed, shape=shape, step_s=step_s, noise=noise,
         transport="rdma" if shape.tensor > 1 or shape.ranks > 64 else "tcp",
@@ -174,7 +179,9 @@ def _innocent(kind: str, seed: int) -> Scenario:
     since_start = kind in ("stage_imbalance", "sequence_imbalance", "checkpoint", "drifting_noise")
     after_s = 0.0 if since_start else 40 * step_s + 20.0
     size = float(dice.uniform(0.3, 0.8)) if kind != "gc_everywhere" else 1.0
-    return _with(base, troubles=(Trouble(kind=kind, size=size, after_s=after_s),), lasts_s=after_s + 60 * step_s + 60.0)
+    return _with(
+        base, troubles=(Trouble(kind=kind, size=size, after_s=after_s),), lasts_s=after_s + 60 * step_s + 60.0
+    )
 
 
 def _double(seed: int) -> Scenario:
@@ -199,7 +206,9 @@ def _clean(size_class: str, steps: int, seed: int) -> Scenario:
     dice = _dice(seed)
     shape, step_s = _shape(dice, size_class), float(dice.uniform(5.0, 20.0))
     base = _base(dice, seed, "clean", shape, step_s, _noise(dice, drift=float(dice.choice([0.0, 0.0, 0.02]))))
-    return _with(base, troubles=(Trouble(kind="clean"),), lasts_s=steps * step_s, look_s=round(step_s), devices=False)
+    return _with(
+        base, troubles=(Trouble(kind="clean"),), lasts_s=steps * step_s, look_s=round(step_s), devices=False
+    )
 
 
 def _with(scenario: Scenario, **changes: object) -> Scenario:

@@ -65,7 +65,10 @@ class Feed:
             self.fleet.connected(node_name(node), connected=True)
 
     def _hello(self, node: int, named: dict[int, dict[int, tuple[str, list[int]]]]) -> wire.Hello:
-        scenario, mine = self.job.scenario, range(*self._ranks_of(node).indices(self.job.scenario.shape.ranks))
+        scenario, mine = (
+            self.job.scenario,
+            range(*self._ranks_of(node).indices(self.job.scenario.shape.ranks)),
+        )
         hello = wire.Hello(
             wire_version=WIRE_VERSION, node=node_name(node), spool_id="bench", schema_id=1, simulated=True,
             addresses=[_address(node)],

@@ -106,7 +106,11 @@ def names(subject: Subject, trouble: Trouble, level: str, per_node: int) -> bool
     """Tell whether a culprit is the right one."""
     node = node_name(trouble.rank // per_node)
     if level == "rank":
-        return subject.rank == trouble.rank if subject.kind == "rank" else subject.device == gpu_name(trouble.rank)
+        return (
+            subject.rank == trouble.rank
+            if subject.kind == "rank"
+            else subject.device == gpu_name(trouble.rank)
+        )
     if level == "node":
         return subject.kind in ("node", "link") and subject.node == node
     return subject.kind in ("link", "node") and subject.node == node
@@ -145,11 +149,17 @@ def score(suite: str, ran: Ran) -> Result:
 
 
 def _found(
-    ran: Ran, number: int, trouble: Trouble, named: list[tuple[float, Incident]], paged: list[tuple[float, Incident]]
+    ran: Ran,
+    number: int,
+    trouble: Trouble,
+    named: list[tuple[float, Incident]],
+    paged: list[tuple[float, Incident]],
 ) -> Found:
     answer, per_node = ANSWERS[trouble.kind], ran.scenario.shape.per_node
     onset_s = ran.onset_s.get(number, np.inf)
-    mine = [(s, i) for s, i in named if s >= onset_s - 1e-6 and names(i.culprit, trouble, answer.level, per_node)]
+    mine = [
+        (s, i) for s, i in named if s >= onset_s - 1e-6 and names(i.culprit, trouble, answer.level, per_node)
+    ]
     others = [t for n, t in enumerate(ran.scenario.troubles) if n != number and t.kind in GUILTY]
     rivals = [
         (s, i) for s, i in named
@@ -177,4 +187,6 @@ def _said(ran: Ran) -> bool | None:
 
 def _words(incident: Incident, at_s: float) -> str:
     opened = incident.opened_s - BEGIN_S
-    return f"{incident.kind.value} {incident.cause} at {incident.culprit} ({at_s:.0f} s, opened {opened:.0f} s)"
+    return (
+        f"{incident.kind.value} {incident.cause} at {incident.culprit} ({at_s:.0f} s, opened {opened:.0f} s)"
+    )

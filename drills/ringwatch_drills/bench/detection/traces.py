@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
-COMPUTE: Final = frozenset({"forward-compute", "backward-compute", "optimizer", "optimizer-clip-main-grad", "gc"})
+COMPUTE: Final = frozenset(
+    {"forward-compute", "backward-compute", "optimizer", "optimizer-clip-main-grad", "gc"}
+)
 REDUCE, GATHER, EMBEDDING = "grads-reduce-scatter", "params-all-gather", "embedding-grads-all-reduce"
 _COLLECTIVES: Final = (GATHER, EMBEDDING, REDUCE)
 _SENDS: Final = {"forward-send": ("forward-recv", 1), "backward-send": ("backward-recv", -1)}
@@ -79,11 +81,15 @@ def _step(columns: dict[str, Array], rows: Index, worker: Index, data: int, stag
     compute = np.array([each in COMPUTE for each in role], np.bool_)
     keys: dict[tuple[object, ...], int] = {}
     group = np.full(rows.size, -1, np.int64)
-    for at, (kind, who, part) in enumerate(zip(role, worker.tolist(), columns["seq_id"][rows].tolist(), strict=True)):
+    for at, (kind, who, part) in enumerate(
+        zip(role, worker.tolist(), columns["seq_id"][rows].tolist(), strict=True)
+    ):
         if not compute[at]:
             group[at] = keys.setdefault(_key(kind, who, part, data, stages), len(keys))
     after = _after(worker, compute, start, end)
-    return TraceStep(worker=worker, compute=compute, start_s=start, end_s=end, group=group, role=role, after=after)
+    return TraceStep(
+        worker=worker, compute=compute, start_s=start, end_s=end, group=group, role=role, after=after
+    )
 
 
 def _key(kind: str, worker: int, part: int, data: int, stages: int) -> tuple[object, ...]:
@@ -101,7 +107,9 @@ def _key(kind: str, worker: int, part: int, data: int, stages: int) -> tuple[obj
     return kind, worker, part
 
 
-def _after(worker: Index, compute: NDArray[np.bool_], start: Array, end: Array) -> tuple[tuple[int, ...], ...]:
+def _after(
+    worker: Index, compute: NDArray[np.bool_], start: Array, end: Array
+) -> tuple[tuple[int, ...], ...]:
     """Return for each operation those of its worker that it waits for: the last work, and what came in since."""
     found: list[tuple[int, ...]] = []
     last: dict[int, int] = {}
