@@ -20,7 +20,7 @@ from ringwatch_collector.detectors.hang import Hang
 from ringwatch_proto.layout import COLLECTIVE, RANK_STATE, STEP, Phase
 
 JOB = """
-import os, sys, torch, torch.distributed as dist
+import os, pickle, sys, time, torch, torch.distributed as dist
 from torch._C._distributed_c10d import _dump_fr_trace
 rank, folder, port = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
@@ -28,8 +28,12 @@ for _ in range(8):
     dist.all_reduce(torch.ones(1000))
     dist.all_reduce(torch.ones(10))
 pending = dist.all_reduce(torch.ones(7), async_op=True) if rank == 0 else None
+data = b""
+while not data or pickle.loads(data)["pg_status"]["0"]["last_completed_collective"] < 16:
+    data = _dump_fr_trace(True, False, False)  # completions are noted on a thread of their own
+    time.sleep(0.02)
 with open(f"{folder}/trace_rank_{rank}", "wb") as file:
-    file.write(_dump_fr_trace(True, False, False))
+    file.write(data)
 print("dumped", flush=True)
 sys.stdin.read()
 os._exit(0)
