@@ -19,7 +19,7 @@ from typing import Final
 
 from ringwatch_agent.frames import Parsed, batch_frame, hello_frame, parse
 from ringwatch_agent.spool import Kept, Record
-from ringwatch_agent.spool_mark import Mark, read_mark, remove_mark, write_mark
+from ringwatch_agent.spool_mark import Mark, read_mark, remove_mark, sync_directory, write_mark
 from ringwatch_proto.errors import SpoolError
 from ringwatch_proto.v1 import telemetry_pb2 as pb
 
@@ -169,6 +169,7 @@ class Journal:
         self._file = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o640)
         self._segments = [each for each in self._segments if each.path != path]
         self._segments.append(_Segment(path=path, last=first - 1, bytes=0))
+        sync_directory(self._directory)  # a synced file whose name is lost with the power is lost too
 
     def _end_segment(self) -> None:
         self._schema_id = 0

@@ -48,6 +48,11 @@ def write_mark(directory: Path, mark: Mark) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(directory / _NAME)
+    sync_directory(directory)
+
+
+def sync_directory(directory: Path) -> None:
+    """Write the names of a directory through to the disk."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
