@@ -66,6 +66,8 @@ def check_hello(hello: wire.Hello) -> Schema:
     _names("verbs", hello.verbs)
     _most("addresses", len(hello.addresses), 1024)
     _names("addresses", hello.addresses)
+    _most("owners", len(hello.owners), 1024)
+    _names("owners", (text for owner in hello.owners for text in _texts(owner)))
     shapes = _check_tables(hello)
     _check_ranks(hello)
     _check_communicators(hello)
@@ -116,6 +118,11 @@ def _check_communicators(hello: wire.Hello) -> None:
         _names("communicator", (item.job, item.name))
         if item.index >= _ROWS or (item.ranks and max(item.ranks) >= _MOST_WORLD):
             raise BadMessage("hello_communicator", f"communicator {item.index} is out of range")
+
+
+def _texts(owner: wire.GpuOwner) -> tuple[str, ...]:
+    named = (owner.gpu, owner.job, owner.user, owner.program)
+    return (*named, owner.pod, owner.container, owner.how)
 
 
 def _most(what: str, count: int, most: int) -> None:

@@ -7,7 +7,7 @@ the fleet state has taken each node's clock offset out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -166,6 +166,22 @@ class NodesView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GpuUser:
+    """A process or pod that a GPU is given to, as its node's agent sees it with no hook in the job.
+
+    ``job`` is empty and ``rank`` -1 when it has none; ``how`` says by what it is known which GPU it uses.
+    """
+
+    job: str
+    user: str
+    rank: int
+    pid: int
+    program: str
+    pod: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetView:
     """The fleet at one instant."""
 
@@ -180,3 +196,5 @@ class FleetView:
     jobs: Sequence[JobView]
     flows: FlowView
     events: Sequence[SeenEvent]  # of the last hour, oldest first
+    # (node name, GPU id) -> who uses it.
+    owners: Mapping[tuple[str, str], Sequence[GpuUser]] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -10,7 +11,7 @@ import numpy as np
 from ringwatch_collector.detectors.confidence import DIRECT, READING, agreed
 from ringwatch_collector.detectors.happened import evidence_of, is_fresh, live
 from ringwatch_collector.detectors.places import node_name
-from ringwatch_collector.view import FleetView, SeenEvent
+from ringwatch_collector.view import FleetView, GpuUser, SeenEvent
 from ringwatch_knowledge import sxid, xid
 from ringwatch_proto import events
 from ringwatch_proto.records import Bearing, Evidence, Finding, IncidentKind, Severity, Subject, Verdict, Why
@@ -192,7 +193,8 @@ def _finding(view: FleetView, subject: Subject, faults: list[_Fault]) -> Finding
     # The kernel names the fault, the state only its sight: an Xid comes first among equals.
     worst = max(faults, key=lambda fault: (fault.severity, fault.cause.startswith("xid"), -fault.at_s))
     sources = {fault.evidence.source for fault in faults}
-    held = any(subject.device in job.gpu_of for job in view.jobs) if subject.device else False
+    users = view.owners.get((subject.node, subject.device), ())
+    held = bool(users) or (subject.device and any(subject.device in job.gpu_of for job in view.jobs))
     unplaced = subject.kind == "node" and worst.kind is not IncidentKind.GPU_NOT_ANSWERING
     return Finding(
         kind=worst.kind,
@@ -203,7 +205,7 @@ def _finding(view: FleetView, subject: Subject, faults: list[_Fault]) -> Finding
         severity=worst.severity,
         confidence=agreed(DIRECT, READING) if len(sources) > 1 else agreed(DIRECT),
         onset_s=min(fault.at_s for fault in faults),
-        summary=f"{subject}: {worst.text}",
+        summary=f"{subject}: {worst.text}{_used_by(users)}",
         evidence=tuple(fault.evidence for fault in sorted(faults, key=lambda fault: fault.at_s))[-12:],
         unsure=("the line names no GPU that the node has",) if unplaced else (),
         why=Why(
@@ -213,4 +215,17 @@ def _finding(view: FleetView, subject: Subject, faults: list[_Fault]) -> Finding
         ),
         gpus_held=1.0 if held and worst.severity == Severity.CRITICAL else 0.0,
         latched=worst.kind is not IncidentKind.GPU_NOT_ANSWERING,
+        victims=tuple(Subject(kind="job", job=job) for job in sorted({user.job for user in users} - {""})),
     )
+
+
+def _used_by(users: Sequence[GpuUser]) -> str:
+    """Return whom the fault hits, in words; who uses a GPU is known with no hook in the job too."""
+    if not users:
+        return ""
+    first = min(users, key=lambda user: (not user.job, user.rank < 0, user.rank))
+    what = first.job or first.program or first.pod
+    rank = f" rank {first.rank}" if first.rank >= 0 else ""
+    whose = f" of {first.user}" if first.user else ""
+    more = f" and {len(users) - 1} more" if len(users) > 1 else ""
+    return f"; used by {what}{rank}{whose}{more}"

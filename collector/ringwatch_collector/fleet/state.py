@@ -17,6 +17,7 @@ from ringwatch_collector.fleet.flows import Flows
 from ringwatch_collector.fleet.job import JobPolicy
 from ringwatch_collector.fleet.jobs import Jobs, NodeJobs
 from ringwatch_collector.fleet.nodes import Node, Nodes
+from ringwatch_collector.fleet.owners import Owners
 from ringwatch_collector.fleet.recent_events import RecentEvents
 from ringwatch_collector.fleet.table import DeviceTable
 from ringwatch_collector.fleet.waves import MOST_WAITING_BYTES, Waves
@@ -63,8 +64,10 @@ class FleetState:
         self.jobs = Jobs(policy.job, dropped, keep_ended_s=policy.keep_ended_job_s, most=policy.most_jobs)
         self.flows = Flows(dropped, most=policy.most_flows)
         self.events = RecentEvents(dropped)
+        self.owners = Owners()
         self._meanings: dict[int, NodeJobs] = {}
         self._waves = Waves()
+        self._waiting_bytes = 0
         # Events about ranks: they count after what their batch says of the ranks.
         self._departures: list[tuple[wire.Event, float, int]] = []
         self._learned_s = started_s
@@ -93,6 +96,7 @@ class FleetState:
         old = self._meanings.get(node.index, NodeJobs())
         self._meanings[node.index] = self.jobs.hello(node.index, hello, old, now_s)
         self.flows.hello(node.index, hello.addresses)
+        self.owners.hello(node.name, hello.owners)
         self.nodes.hello(node, hello)
         return node
 
@@ -128,21 +132,24 @@ class FleetState:
         return events
 
     def _gather(self, node: Node, batch: wire.Batch, at_s: float, received_s: float) -> None:
-        correction_s = node.clock.correction_s
-        size = sum(len(block.values) for block in batch.blocks)
-        wave = self._waves.of(node.index, size)
-        number = wave.begin(node.index, at_s, correction_s, live=received_s - at_s < _LIVE_S)
+        wave = self._waves.of(node.index)
+        number = wave.begin(node.index, at_s, node.clock.correction_s, live=received_s - at_s < _LIVE_S)
+        bindings, waiting = node.bindings, 0
         for block in batch.blocks:
-            wave.put_block(node.bindings[block.table], at_s, block.values)  # type: ignore[index]
-        if rank_states := batch.rank_states:
-            wave.rank_states.put(number, rank_states)
-        if steps := batch.steps:
-            wave.steps.put(number, steps)
-        if collectives := batch.collectives:
-            wave.collectives.put(number, collectives)
-        if flows := batch.flows:
-            wave.flows.put(number, flows)
-        if self._waves.waiting_bytes > MOST_WAITING_BYTES:
+            values = block.values
+            waiting += len(values)
+            wave.put_block(bindings[block.table], at_s, values)  # type: ignore[index]  # the enums are ints
+        if packed := batch.rank_states:
+            wave.rank_states.put(number, packed)
+        if packed := batch.steps:
+            wave.steps.put(number, packed)
+        if packed := batch.collectives:
+            waiting += len(packed)
+            wave.collectives.put(number, packed)
+        if packed := batch.flows:
+            wave.flows.put(number, packed)
+        self._waiting_bytes += waiting
+        if self._waiting_bytes > MOST_WAITING_BYTES:
             self.settle()
 
     @contextmanager
@@ -163,6 +170,7 @@ class FleetState:
         """Write what waits, unless somebody looks at the fleet just now."""
         if self.busy:
             return
+        self._waiting_bytes = 0
         for wave in self._waves.take():
             for shape, blocks in wave.blocks.items():
                 self._dropped["impossible_reading"] += shape.table.write_blocks(
@@ -221,4 +229,5 @@ class FleetState:
             jobs=[job.view() for job in self.jobs],
             flows=self.flows.view(now_s),
             events=self.events.view(),
+            owners=self.owners.view(),
         )

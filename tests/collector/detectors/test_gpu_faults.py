@@ -7,7 +7,7 @@ import pytest
 from tests.collector.detectors.builders import JobSpec, event, fleet, gpu_id, gpus, job
 
 from ringwatch_collector.detectors.gpu_faults import GpuFaults
-from ringwatch_collector.view import FleetView, SeenEvent
+from ringwatch_collector.view import FleetView, GpuUser, SeenEvent
 from ringwatch_proto import events
 from ringwatch_proto.records import Finding, IncidentKind, Severity
 from ringwatch_proto.signals import GpuState
@@ -125,3 +125,16 @@ def test_an_xid_without_a_known_gpu_is_the_nodes() -> None:
 def test_two_gpus_are_two_findings() -> None:
     """Faults of two GPUs are not mixed."""
     assert len(look(xid(79), xid(79, device=gpu_id(2, 0)))) == 2
+
+
+def test_whom_a_fault_hits_is_said_with_no_hook_in_the_job() -> None:
+    """The rank, its job and its user, by what the agent sees; without any, nothing is said."""
+    user = GpuUser(job="slurm-812", user="ada", rank=3, pid=7, program="python3", pod="", how="nvml")
+    other = replace(user, rank=-1, job="", program="nsys", pid=8)
+    (finding,) = look(xid(79), owners={("n001", gpu_id(1, 0)): (other, user)})
+    assert finding.summary.endswith("; used by slurm-812 rank 3 of ada and 1 more")
+    assert [victim.job for victim in finding.victims] == ["slurm-812"]
+    assert finding.gpus_held == 1
+    (finding,) = look(xid(79), owners={("n002", gpu_id(1, 0)): (user,)})
+    assert finding.victims == ()
+    assert "used by" not in finding.summary
