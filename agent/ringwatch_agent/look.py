@@ -11,7 +11,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from ringwatch_agent.sampler import Instant, Sampler
 from ringwatch_agent.source_health import SourceHealth
-from ringwatch_agent.sources.base import Device, EventRecord, Reading, Source, TableReading
+from ringwatch_agent.sources.base import Device, EventRecord, GpuOwner, Reading, Source, TableReading
 from ringwatch_agent.xid_join import XidJoin
 from ringwatch_proto.errors import SourceError
 from ringwatch_proto.signals import BY_ID, BY_NAME, Table
@@ -38,7 +38,7 @@ class Explains(Protocol):
 class Look:
     """What a short look saw: the health of each source, the newest tables, the events.
 
-    ``missing`` and ``facts`` are by device, as far as sources explain themselves.
+    ``missing`` and ``facts`` are by device, as far as sources explain themselves; ``owners`` use the GPUs.
     """
 
     health: Mapping[str, SourceHealth]
@@ -47,6 +47,7 @@ class Look:
     took_s: float = math.nan
     missing: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    owners: tuple[GpuOwner, ...] = ()
 
 
 async def look(sources: Iterable[Source], *, interval_s: float = 1.0, deadline_s: float = 5.0) -> Look:
@@ -54,17 +55,19 @@ async def look(sources: Iterable[Source], *, interval_s: float = 1.0, deadline_s
     began_s = time.monotonic()
     tables: dict[Table, TableReading] = {}
     events: list[EventRecord] = []
+    owners: tuple[GpuOwner, ...] = ()
     beats = 0
     enough = asyncio.Event()
     join = XidJoin()
     looked_at = list(sources)
 
     def take(readings: list[Reading], now: Instant) -> None:
-        nonlocal beats
+        nonlocal beats, owners
         beats += 1
         for reading in join.join(readings, now.monotonic_ns / 1e9):
             tables.update({table.table: table for table in reading.tables})
             events.extend(reading.events)
+            owners = owners if reading.owners is None else reading.owners
         settled = all(each.up is not None for each in sampler.health.values()) and _all_known(tables)
         late_s = max(deadline_s, _MOST_BEATS * interval_s)
         if (beats >= 2 and settled) or time.monotonic() - began_s > late_s:
@@ -85,6 +88,7 @@ async def look(sources: Iterable[Source], *, interval_s: float = 1.0, deadline_s
         took_s=time.monotonic() - began_s,
         missing=explained[0],
         facts=explained[1],
+        owners=owners,
     )
 
 

@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Final
 
 from ringwatch_agent.look import Look, rows
@@ -45,12 +46,12 @@ def screen(node: str, seen: Look, scan: Scan) -> str:
         lines.append(f"     and {len(scan.troubles) - _MOST_LINES} more: --json shows all")
     if not scan.troubles:
         lines.append("     nothing is wrong as far as was seen")
-    lines += ["", *_unseen(seen, scan)]
+    lines += ["", *_used(seen), *_unseen(seen, scan)]
     return "\n".join(lines)
 
 
 def objects(node: str, seen: Look, scan: Scan) -> Iterator[str]:
-    """Yield one JSON object a trouble, then one of the whole."""
+    """Yield one JSON object a trouble, one for each who uses a GPU, then one of the whole."""
     for trouble in scan.troubles:
         yield json.dumps(
             {
@@ -66,6 +67,7 @@ def objects(node: str, seen: Look, scan: Scan) -> Iterator[str]:
                 "source": trouble.source,
             }
         )
+    yield from (json.dumps({"owner": asdict(owner)}) for owner in seen.owners)
     down = {health.name: health.reason or "no answer" for health in seen.health.values() if not health.up}
     yield json.dumps(
         {
@@ -121,6 +123,18 @@ def _models(seen: Look) -> str:
     models = sorted({device.model for device in devices if device.model})
     drivers = sorted({facts["driver"] for facts in seen.facts.values() if facts.get("driver")})
     return ", ".join([*models, *(f"driver {driver}" for driver in drivers)])
+
+
+def _used(seen: Look) -> Iterator[str]:
+    """Yield a line a job: which ranks of it use which GPUs here."""
+    names = {device.id: device.name for table in seen.tables.values() for device in table.devices}
+    jobs: dict[tuple[str, str], list[str]] = {}
+    for owner in seen.owners:
+        rank = f" rank {owner.rank}" if owner.rank >= 0 else ""
+        key = (owner.job or owner.program or owner.pod, owner.user)
+        jobs.setdefault(key, []).append(f"{names.get(owner.gpu, owner.gpu)}{rank}")
+    for (job, user), places in jobs.items():
+        yield f"used by {job}{f' of {user}' if user else ''}: {', '.join(places)}"
 
 
 def _lines(trouble: Trouble) -> list[str]:
