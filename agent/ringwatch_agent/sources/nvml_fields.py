@@ -149,8 +149,8 @@ class FieldBatch:
         if not self._asked or self._function is None:
             return nvml.NOT_SUPPORTED
         column = self._place.column
-        for field in self._fields:
-            row[column[field.signal]] = math.nan
+        for at in self._asked:
+            row[column[self._fields[at].signal]] = math.nan
         code = self._raw.read(self._function, self._place.handle)
         if code != nvml.SUCCESS:
             return code

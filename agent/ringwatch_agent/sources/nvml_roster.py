@@ -47,6 +47,8 @@ class Roster:
                 self.facts[device.id] = driver | told
         self._listed = tuple(device.id for device in listed)
         self._name_the_lost()
+        lost = [id for id in self.devices if id not in self._listed]
+        self.devices = {id: self.devices[id] for id in (*self._listed, *lost)}
 
     def _by_elimination(self, listed: list[Device]) -> list[Device]:
         """Recognise a GPU that did not say who it is as the one that is missing from the list."""

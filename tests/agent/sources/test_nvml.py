@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.nvml_emulator.emulator import Emulator
+from tests.nvml_emulator.emulator import A100, B200, H100, Emulator
 
-from ringwatch_agent.sources.base import Reading
+from ringwatch_agent.sources.base import EventRecord, Reading
 from ringwatch_agent.sources.nvml import NvmlSource
 from ringwatch_proto import events
 from ringwatch_proto.errors import SourceError, SourceUnsupported, VerbError
@@ -165,6 +165,8 @@ def test_a_driver_that_blocks_every_call_leaves_the_reader_able_to_say_so(
     driver.set(all__block=1)
     reading = read_until(source, lambda reading: value(reading, 1, "state") == GpuState.NOT_ANSWERING)
     assert value(reading, 0, "state") == GpuState.NOT_ANSWERING
+    (event,) = reading.events
+    assert (event.kind, event.device) == (events.GPU_NOT_ANSWERING, "")
 
 
 def test_a_driver_that_blocks_at_start_is_an_error_with_its_reason(
@@ -218,6 +220,133 @@ def test_an_xid_is_an_event_with_its_gpu(driver: Emulator, source: NvmlSource) -
     reading = read_until(source, lambda reading: bool(reading.events))
     (event,) = reading.events
     assert (event.kind, event.code, event.device[:12]) == (events.GPU_XID, 79, "GPU-00000001")
+
+
+@pytest.mark.parametrize(
+    ("board", "model", "links", "there", "absent"),
+    [
+        (H100, "NVIDIA H100 80GB HBM3", 18, "fabric_state", "nvlink_worst_symbol_ber"),
+        (A100, "NVIDIA A100-SXM4-80GB", 12, "nvlink_rx_bytes_per_s", "temperature_margin_celsius"),
+        (B200, "NVIDIA B200", 18, "nvlink_worst_symbol_ber", "retired_pages"),
+    ],
+)
+def test_each_board_gives_what_it_has_and_no_more(
+    driver: Emulator, source: NvmlSource, board: int, model: str, links: int, there: str, absent: str
+) -> None:
+    """What an architecture lacks is absent, never 0, and said to be missing."""
+    driver.set(profile=board)
+    source.open()
+    reading = read_until(source, lambda reading: not math.isnan(value(reading, 0, there)))
+    (table,) = reading.tables
+    assert table.devices[0].model == model
+    assert value(reading, 0, "nvlink_links") == links
+    assert math.isnan(value(reading, 0, absent))
+    read_until(source, lambda reading: value(reading, 0, "nvlink_rx_bytes_per_s") > 0)
+    if absent != "nvlink_worst_symbol_ber":
+        assert absent in source.missing()[GPU0]
+
+
+def test_mig_instances_have_rows_of_their_own(driver: Emulator, source: NvmlSource) -> None:
+    """Named for what they are; the divided GPU has no utilization, and nothing is a fault."""
+    driver.set(gpu0__mig=1, gpu0__mig_instances=2)
+    source.open()
+    reading = source.read()
+    (table,) = reading.tables
+    names = [device.name for device in table.devices]
+    assert names == ["gpu0", "gpu0/mig0 1g.10gb", "gpu0/mig1 1g.10gb", "gpu1"]
+    assert table.devices[1].id.startswith("MIG-")
+    assert (value(reading, 0, "mig_mode"), value(reading, 0, "mig_instances")) == (1, 2)
+    assert math.isnan(value(reading, 0, "utilization_percent"))
+    assert value(reading, 1, "memory_total_mib") == 10240
+    assert not reading.events
+
+
+def test_instances_that_are_taken_apart_are_not_lost(driver: Emulator, source: NvmlSource) -> None:
+    """They are gone on purpose."""
+    driver.set(gpu0__mig=1, gpu0__mig_instances=1)
+    source.open()
+    assert len(source.read().tables[0].devices) == 3
+    driver.set(gpu0__mig=0, gpu0__mig_instances=0)
+    driver.xid(0, 43)  # health and modes are read at once after an Xid
+    reading = read_until(source, lambda reading: len(reading.tables[0].devices) == 2)
+    assert all(event.kind == events.GPU_XID for event in reading.events)
+
+
+def test_a_gpu_that_comes_back_under_another_index_is_the_same_gpu(
+    driver: Emulator, source: NvmlSource
+) -> None:
+    """Rows are keyed by UUID; the name that people use follows the index."""
+    source.open()
+    source.read()
+    driver.set(gpu0__last=1, reloads=1)
+    with pytest.raises(SourceError, match="unloaded or replaced"):
+        read_until(source, lambda _: False)
+    reading = source.read()
+    devices = reading.tables[0].devices
+    assert [(device.id[:12], device.name) for device in devices] == [
+        ("GPU-00000001", "gpu0"),
+        ("GPU-00000000", "gpu1"),
+    ]
+    assert value(reading, 0, "state") == GpuState.OK
+    assert not reading.events
+
+
+def test_a_link_that_goes_down_is_an_event_with_its_number(driver: Emulator, source: NvmlSource) -> None:
+    """Read at once after an Xid, else within ten seconds."""
+    source.open()
+    source.read()
+    driver.set(gpu1__link4=0)
+    driver.xid(1, 74)
+    told: list[EventRecord] = []
+
+    def down(reading: Reading) -> bool:
+        told.extend(reading.events)
+        return value(reading, 1, "nvlink_active") == 17
+
+    read_until(source, down)
+    (event,) = (event for event in told if event.kind == events.NVLINK_DOWN)
+    assert (event.device[:12], event.fields["links"]) == ("GPU-00000001", "4")
+
+
+def test_a_slow_gpu_is_asked_bit_by_bit(driver: Emulator, source: NvmlSource) -> None:
+    """Two hundred milliseconds a call: it answers, and the reading says how slowly."""
+    driver.set(gpu0__slow_ms=200)
+    source.open()
+    reading = read_until(source, lambda reading: value(reading, 0, "read_ms") > 1000)
+    assert value(reading, 0, "state") == GpuState.OK
+    assert value(reading, 1, "read_ms") < 1000
+
+
+def test_a_gpu_whose_firmware_is_silent_is_asked_less(driver: Emulator, source: NvmlSource) -> None:
+    """After Xid 119 each call may hold the driver for long: values go absent, the state stays known."""
+    source.open()
+    source.read()
+    driver.xid(0, 119)
+    reading = read_until(source, lambda reading: value(reading, 0, "reading_age_s") > 3.0)
+    assert math.isnan(value(reading, 0, "power_watts"))
+    assert value(reading, 0, "state") == GpuState.OK
+    assert value(reading, 1, "power_watts") == pytest.approx(312.0)
+
+
+def test_a_gpu_that_blocks_from_the_start_does_not_keep_others_from_being_read(
+    driver: Emulator, source: NvmlSource
+) -> None:
+    """Who it is cannot be known; that it does not answer can."""
+    driver.set(gpu0__block=1)
+    source.open()
+    reading = read_until(source, lambda reading: value(reading, 0, "state") == GpuState.NOT_ANSWERING)
+    assert reading.tables[0].devices[0].id == "gpu0"
+    assert value(reading, 1, "state") == GpuState.OK
+    driver.set(gpu0__block=0)
+    reading = read_until(source, lambda reading: value(reading, 0, "state") == GpuState.OK)
+    assert reading.tables[0].devices[0].id == GPU0
+
+
+def test_a_version_mismatch_says_what_it_means(driver: Emulator, source: NvmlSource) -> None:
+    """The driver's words and what follows from them."""
+    driver.set(mismatch=1)
+    with pytest.raises(SourceError, match="version mismatch; the driver was upgraded"):
+        source.open()
 
 
 def test_clocks_are_reset_on_the_gpu_that_was_named(source: NvmlSource) -> None:
