@@ -12,11 +12,16 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ringwatch_collector.access.cli import add_commands
 from ringwatch_collector.app import Collector
+from ringwatch_collector.bus.config import ROLES
 from ringwatch_collector.config import CollectorConfig, load_config
 from ringwatch_proto.errors import ConfigError, RunbookError, StoreError
+
+if TYPE_CHECKING:
+    from ringwatch_collector.bus.app import BusCollector
 
 _EXAMPLES = """\
 exit codes: 0 ended by a signal, 2 a setting or a runbook cannot work, 3 the database cannot be opened
@@ -70,6 +75,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--listen", help="address to serve on (127.0.0.1:7701)")
         command.add_argument("--data-dir", help="folder of the database (var/collector)")
         command.add_argument("--database-url", help="SQLAlchemy URL of another database")
+        command.add_argument("--role", choices=ROLES, help="what this one of several collectors does (all)")
+        command.add_argument("--bus", help="address of NATS, which collectors with a role work over")
         command.add_argument("--metrics-listen", help="loopback address of the Prometheus page")
         command.add_argument("--tls-certificate", help="PEM file of the server's certificate chain")
         command.add_argument("--tls-key", help="PEM file of its key")
@@ -85,11 +92,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _flags(arguments: argparse.Namespace) -> dict[str, object]:
-    return {key: value for key, value in vars(arguments).items() if key not in ("command", "config")}
+    flags = {key: value for key, value in vars(arguments).items() if key not in ("command", "config", "bus")}
+    return flags | ({"bus": {"url": arguments.bus}} if arguments.bus else {})
+
+
+def _on_the_bus(config: CollectorConfig) -> BusCollector:
+    from ringwatch_collector.bus.app import bus_collector
+
+    return bus_collector(config)
 
 
 async def _run(config: CollectorConfig) -> int:
-    collector = Collector(config)
+    collector = Collector(config) if config.role == "all" else _on_the_bus(config)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -44,8 +44,14 @@ class IncidentBook:
         policy: IncidentPolicy,
         runbooks_for: Callable[[Incident], tuple[str, ...]],
         incidents: Iterable[Incident] = (),
+        *,
+        prefix: str = "I-",
     ) -> None:
-        """Go on from ``incidents`` as they were stored; their quiet time goes on from there."""
+        """Go on from ``incidents`` as they were stored; their quiet time goes on from there.
+
+        ``prefix`` begins every id that the book makes: books beside each other have different ones.
+        """
+        self._prefix = prefix
         self._policy = policy
         self._runbooks_for = runbooks_for
         self._incidents = {incident.id: incident for incident in incidents}
@@ -114,7 +120,7 @@ class IncidentBook:
         primary = cause.primary
         return self._described(
             Incident(
-                id=f"I-{self._last_id}",
+                id=f"{self._prefix}{self._last_id}",
                 state=NEW,
                 severity=primary.severity,
                 kind=primary.kind,

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 
 # The newest script under migrations/versions. A change here is a new script there; a test compares them.
-SCHEMA_REVISION: Final = "0003"
+SCHEMA_REVISION: Final = "0004"
 
 METADATA: Final = MetaData()
 
@@ -173,4 +173,25 @@ DENIED: Final = Table(
     Column("credential", String(48), primary_key=True),
     Column("denied_ns", BigInteger, nullable=False),
     Column("by", String(64), nullable=False),
+)
+
+# Which detector has which partition of the bus until when, and how far its batches are durable.
+LEASES: Final = Table(
+    "bus_leases",
+    METADATA,
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    # Empty for nobody.
+    Column("owner", String(128), nullable=False),
+    Column("expires_ns", BigInteger, nullable=False),
+    # The last message of the partition on the bus, and its time.
+    Column("sequence", BigInteger, nullable=False),
+    Column("at_ns", BigInteger, nullable=False),
+)
+
+# The detectors that are there.
+WORKERS: Final = Table(
+    "bus_workers",
+    METADATA,
+    Column("name", String(128), primary_key=True),
+    Column("expires_ns", BigInteger, nullable=False),
 )

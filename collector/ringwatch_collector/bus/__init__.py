@@ -1,0 +1,1 @@
+"""Several collectors as one: ingest puts batches on NATS JetStream, detectors own partitions of it."""
