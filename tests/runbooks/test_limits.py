@@ -426,8 +426,8 @@ async def test_an_undo_that_a_crash_cut_off_is_told_as_not_known() -> None:
     await rig.pass_time(1)
     site.outcome = VerbOutcome(status="done", text="back")
 
-    async def crash(_call: RepairCall) -> VerbOutcome:
-        raise StoreError("killed here")
+    async def crash(call: RepairCall) -> VerbOutcome:
+        raise StoreError(f"killed in {call.name}")
 
     site_call, site.call = site.call, crash  # type: ignore[method-assign]
     with pytest.raises(StoreError):

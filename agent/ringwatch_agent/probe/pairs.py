@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +31,7 @@ def pairs(_torch: Any, plan: Plan) -> Iterator[Measure]:  # noqa: ANN401  (the w
         yield of_node(rows, f"pair gloo loopback x{plan.ranks}")
 
 
-def of_ranks(rows: list[Mapping[str, Any]], kind: str) -> Iterator[Measure]:
+def of_ranks(rows: Sequence[Mapping[str, Any]], kind: str) -> Iterator[Measure]:
     """Yield for each rank the better of its pairs: what is slow with both partners is slow itself."""
     for rank in sorted({int(row["rank"]) for row in rows}):
         mine = [row for row in rows if int(row["rank"]) == rank]
@@ -45,7 +45,7 @@ def of_ranks(rows: list[Mapping[str, Any]], kind: str) -> Iterator[Measure]:
         )
 
 
-def of_node(rows: list[Mapping[str, Any]], kind: str) -> Measure:
+def of_node(rows: Sequence[Mapping[str, Any]], kind: str) -> Measure:
     """Return one measure of all pairs: ranks that share the cores of a node are no devices of their own."""
     middle = statistics.median(float(row["gb_per_s"]) for row in rows)
     return Measure(
@@ -53,7 +53,7 @@ def of_node(rows: list[Mapping[str, Any]], kind: str) -> Measure:
     )
 
 
-def _changed(rows: list[Mapping[str, Any]]) -> str:
+def _changed(rows: Sequence[Mapping[str, Any]]) -> str:
     peers = sorted({int(row["peer"]) for row in rows if not row["intact"]})
     return f"messages of rank {', '.join(map(str, peers))} came changed" if peers else ""
 

@@ -1,4 +1,4 @@
-"""A real Slurm cluster on this machine: munged, slurmctld and several slurmd, in one folder, on free ports."""
+"""A real Slurm cluster on this machine: munged, slurmctld and several slurmd, in one folder."""
 
 from __future__ import annotations
 
@@ -163,9 +163,7 @@ def _daemon(argv: Sequence[str], environment: dict[str, str], log: Path) -> Iter
 def running_cluster(folder: Path) -> Iterator[Cluster]:
     """Run the cluster until the block ends."""
     for program in ("munged", "slurmctld", "slurmd", "scontrol", "squeue", "sinfo", "sbatch"):
-        assert shutil.which(program, path=PATH), (
-            f"{program} is missing: apt-get install slurmctld slurmd slurm-client munge"
-        )
+        assert shutil.which(program, path=PATH), f"{program} is missing: install slurmctld slurmd munge"
     folder.chmod(0o755)
     (folder / "state").mkdir()
     for name in NODES:

@@ -149,18 +149,25 @@ async def test_a_hostile_node_changes_nothing(board: Switchboard, cluster: Clust
     assert [cluster.show(each) for each in NODES] == before
 
 
+OURS = "ringwatch I-1 R-2 by bo"
+
+
 @pytest.mark.parametrize(
     ("line", "state", "reason", "out", "ours"),
     [
         ("NodeName=n1 Arch=x86_64 State=IDLE ThreadsPerCore=1", "IDLE", "", False, False),
         (
-            "NodeName=n1 State=MIXED+DRAIN ThreadsPerCore=1 Reason=ringwatch I-1 R-2 by bo [root@2026-11-25T10:00:00]",
-            "MIXED+DRAIN", "ringwatch I-1 R-2 by bo", True, True,
+            f"NodeName=n1 State=MIXED+DRAIN ThreadsPerCore=1 Reason={OURS} [root@2026-11-25T10:00:00]",
+            "MIXED+DRAIN",
+            OURS,
+            True,
+            True,
         ),
-        ("NodeName=n1 State=DOWN* Reason=Not responding [slurm@2026-11-25T10:00:00]", "DOWN*", "Not responding", True, False),
-        ("NodeName=n1 State=IDLE+DRAIN Reason=ringwatchful people [a@b]", "IDLE+DRAIN", "ringwatchful people", True, False),
+        ("NodeName=n1 State=DOWN* Reason=Not responding [slurm@x]", "DOWN*", "Not responding", True, False),
+        ("NodeName=n1 State=IDLE+DRAIN Reason=ringwatchful [a@b]", "IDLE+DRAIN", "ringwatchful", True, False),
+        ("NodeName=n1 State=IDLE+NOT_RESPONDING", "IDLE+NOT_RESPONDING", "", True, False),
     ],
-)  # fmt: skip
+)
 def test_a_line_of_scontrol_is_read(line: str, state: str, reason: str, out: bool, ours: bool) -> None:
     """Flags, stars and reasons with blanks."""
     node = parse_node(line)
