@@ -70,7 +70,7 @@ class Encoder:
     def encode(self, readings: Iterable[Reading], *, wall_ns: int, monotonic_ns: int) -> Encoded:
         """Return the messages of what was read at one instant."""
         taken = tuple(readings)
-        tables = [merge_tables(parts) for parts in _by_table(taken).values()]
+        tables = [merge_tables(parts) for parts in by_table(taken).values()]
         misfits = sum(not _fits(table) for reading in taken for table in reading.tables)
         hello = self._learn(taken, tables)
         batch = pb.Batch(
@@ -157,7 +157,8 @@ def merge_tables(parts: Sequence[TableReading]) -> TableReading:
     return TableReading(table=parts[0].table, devices=devices, signals=signals, values=values)
 
 
-def _by_table(readings: Iterable[Reading]) -> dict[Table, list[TableReading]]:
+def by_table(readings: Iterable[Reading]) -> dict[Table, list[TableReading]]:
+    """Return the parts of each table; one that does not fit its own columns is left out."""
     tables: dict[Table, list[TableReading]] = {}
     for reading in readings:
         for table in filter(_fits, reading.tables):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ringwatch_agent.dcgm_names import DcgmFace
+from ringwatch_agent.encode import by_table, merge_tables
 from ringwatch_agent.metrics_text import family, labels
 from ringwatch_agent.sampler import Instant
 from ringwatch_agent.sources.base import Reading, TableReading
@@ -37,7 +38,7 @@ class AgentNumbers:
 
 @dataclass(slots=True, kw_only=True)
 class _Part:
-    """The newest table of one set of columns: several sources may share a table."""
+    """The newest reading of one table."""
 
     table: TableReading
     at: Instant
@@ -59,15 +60,16 @@ class Exporter:
         self._numbers = numbers
         self._stale_s = interval_s * _STALE_BEATS
         self._clock = clock
-        self._newest: dict[tuple[Table, tuple[int, ...]], _Part] = {}
+        self._newest: dict[Table, _Part] = {}
         self._dcgm = DcgmFace(node, clock=clock) if dcgm_names else None
 
     def take(self, readings: Iterable[Reading], now: Instant) -> None:
         """Keep what was read."""
-        for reading in readings:
-            for table in reading.tables:
-                self._newest[table.table, table.signals] = _Part(table=table, at=now)
-            if self._dcgm and reading.events:
+        taken = tuple(readings)
+        for table, parts in by_table(taken).items():
+            self._newest[table] = _Part(table=merge_tables(parts), at=now)
+        if self._dcgm:
+            for reading in taken:
                 self._dcgm.note(reading.events)
 
     def page(self) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shutil
+import subprocess
 from array import array
 from collections.abc import Iterator
 
@@ -92,6 +94,30 @@ def test_the_agent_shows_what_it_dropped_and_whether_the_spool_is_on_disk(clock:
     assert found["ringwatch_agent_dropped_total", "spool.blocks"] == 7
     assert found["ringwatch_agent_uplink_connected", ""] == 1
     assert found["ringwatch_agent_spool_on_disk", ""] == 0
+
+
+def test_a_table_that_gains_a_column_shows_nothing_twice(clock: Clock) -> None:
+    """Prometheus refuses a page that holds a series twice."""
+    exporter = _exporter(clock, reading_age_s=0.5, power_watts=312.0)
+    exporter.take(
+        [Reading(tables=(_table(reading_age_s=0.1, power_watts=313.0, fan_percent=30.0),))], clock()
+    )
+    parts = (_table(reading_age_s=0.1, power_watts=313.0), _table(fan_percent=30.0))
+    exporter.take([Reading(tables=(part,)) for part in parts], clock())
+    seen = [(name, tuple(sorted(at.items()))) for name, at, _ in _samples(exporter)]
+    assert len(seen) == len(set(seen))
+    assert _of(exporter, "ringwatch_gpu_power_watts") == [313.0]
+    assert _of(exporter, "ringwatch_gpu_fan_percent") == [30.0]
+
+
+def test_promtool_takes_the_page(clock: Clock) -> None:
+    """Prometheus' own parser; its advice on names is about DCGM's, and not heeded."""
+    assert shutil.which("promtool"), "promtool is missing: install the package prometheus"
+    page = _exporter(clock, dcgm_names=True, power_watts=312.0, ecc_corrected=1.0).page()
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=page, capture_output=True, text=True, check=False
+    )
+    assert "error while linting" not in done.stderr
 
 
 def test_a_stale_reading_is_never_shown_as_current(clock: Clock) -> None:
