@@ -20,6 +20,7 @@ from ringwatch_collector.alerts.app import Alerts
 from ringwatch_collector.alerts.sight import Eyes, blindness
 from ringwatch_collector.answers.fleet import FleetAnswers
 from ringwatch_collector.audit import AuditLog
+from ringwatch_collector.blast import BlastPolicy, gather
 from ringwatch_collector.broker import ActionBroker
 from ringwatch_collector.clock import Clock
 from ringwatch_collector.config import CollectorConfig
@@ -29,7 +30,7 @@ from ringwatch_collector.detectors.all import ALL
 from ringwatch_collector.exporter import Exporter
 from ringwatch_collector.fleet.state import FleetState
 from ringwatch_collector.follow import Bell
-from ringwatch_collector.fusion import fuse
+from ringwatch_collector.fusion import Fused, fuse
 from ringwatch_collector.ground import data_folder, database_url, fleet_policy, lock_folder
 from ringwatch_collector.incidents import IncidentBook, IncidentPolicy
 from ringwatch_collector.ingest import TelemetryService
@@ -41,10 +42,12 @@ from ringwatch_collector.runner import Runner
 from ringwatch_collector.runs import build_runs, runbooks_for, summaries
 from ringwatch_collector.serving import new_server
 from ringwatch_collector.sessions import Sessions
+from ringwatch_collector.silence_desk import SilenceDesk, stored_silences
 from ringwatch_collector.store.store import Store
+from ringwatch_collector.view import FleetView
 from ringwatch_knowledge import overrides
 from ringwatch_proto.errors import StoreError
-from ringwatch_proto.records import Incident
+from ringwatch_proto.records import Finding, Incident
 from ringwatch_proto.v1 import query_pb2, query_pb2_grpc, recording_pb2_grpc, runs_pb2_grpc
 
 _LOG: Final = logging.getLogger("ringwatch.collector")
@@ -82,7 +85,11 @@ class Collector:
         self.access = Access(config, AccessBook(self.store.database), self.audit, self.clock, self.counters)
         self.bell = Bell()
         stored = self._stored_incidents()
-        self.book = IncidentBook(IncidentPolicy(), self._runbooks_for, stored)
+        silences = stored_silences(self.store, self.clock.now_s())
+        self.book = IncidentBook(IncidentPolicy(), self._runbooks_for, stored, silence_over=silences.over)
+        self.silences = SilenceDesk(
+            silences=silences, book=self.book, store=self.store, audit=self.audit, clock=self.clock
+        )
         self.alerts = Alerts(
             config.alerts,
             store=self.store,
@@ -105,7 +112,7 @@ class Collector:
         )
         self._runner = Runner(
             detectors=ALL,
-            fuse=fuse,
+            fuse=self._fuse,
             book=self.book,
             fleet=self.fleet,
             store=self.store,
@@ -144,6 +151,7 @@ class Collector:
             store=self.store,
             audit=self.audit,
             desk=self.desk,
+            silences=self.silences,
             bell=self.bell,
             clock=self.clock,
         )
@@ -167,6 +175,10 @@ class Collector:
 
     def _run_summaries(self) -> Sequence[query_pb2.RunSummary]:
         return summaries(self.runs, self.clock.now_s())
+
+    def _fuse(self, findings: Sequence[Finding], view: FleetView) -> list[Fused]:
+        """Join findings of one cause, and then causes of many nodes at once."""
+        return gather(fuse(findings, view), view, self.fleet.nodes.labels_of, BlastPolicy())
 
     def _blindness(self) -> str:
         """Return why nothing that happens would be seen now, empty when it would."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+from ringwatch_collector.silences import Silence
 from ringwatch_proto.records import Incident, IncidentState, Note
 
 NEW, ACKNOWLEDGED = IncidentState.NEW, IncidentState.ACKNOWLEDGED
 SILENCED, RESOLVED = IncidentState.SILENCED, IncidentState.RESOLVED
 
 # (state, what happened) -> state. What people do, and of itself: ``quieted`` for long enough,
-# ``returned`` after it was resolved, ``expired`` silence, ``worsened`` to a higher severity. What is
-# not here is refused to a person and changes nothing when it comes of itself.
+# ``returned`` after it was resolved, ``expired`` silence, ``muted`` by a silence that matches, an
+# acknowledgement that ``timed_out``, ``worsened`` to a higher severity. What is not here is refused to a
+# person and changes nothing when it comes of itself.
 TRANSITIONS: Final[dict[tuple[IncidentState, str], IncidentState]] = {
     (NEW, "acknowledge"): ACKNOWLEDGED,
     (NEW, "own"): ACKNOWLEDGED,
@@ -20,12 +22,14 @@ TRANSITIONS: Final[dict[tuple[IncidentState, str], IncidentState]] = {
     (NEW, "silence"): SILENCED,
     (NEW, "resolve"): RESOLVED,
     (NEW, "quieted"): RESOLVED,
+    (NEW, "muted"): SILENCED,
     (ACKNOWLEDGED, "unacknowledge"): NEW,
     (ACKNOWLEDGED, "own"): ACKNOWLEDGED,
     (ACKNOWLEDGED, "note"): ACKNOWLEDGED,
     (ACKNOWLEDGED, "silence"): SILENCED,
     (ACKNOWLEDGED, "resolve"): RESOLVED,
     (ACKNOWLEDGED, "quieted"): RESOLVED,
+    (ACKNOWLEDGED, "timed_out"): NEW,
     (SILENCED, "acknowledge"): ACKNOWLEDGED,
     (SILENCED, "own"): ACKNOWLEDGED,
     (SILENCED, "note"): SILENCED,
@@ -59,6 +63,8 @@ class Act:
     text: str
     at_s: float
     silence_s: float = 0.0
+    # How long an acknowledgement lasts without a further word.
+    acknowledged_s: float = 4 * 3600.0
 
 
 def moved(incident: Incident, what: str, now_s: float) -> Incident:
@@ -66,13 +72,47 @@ def moved(incident: Incident, what: str, now_s: float) -> Incident:
     state = TRANSITIONS.get((incident.state, what))
     if state is None:
         return incident
-    return replace(incident, state=state, updated_s=now_s, silenced_until_s=None)
+    return replace(
+        incident,
+        state=state,
+        updated_s=now_s,
+        silenced_until_s=None,
+        silenced_by="",
+        acknowledged_until_s=None,
+    )
 
 
 def expired(incident: Incident, now_s: float) -> Incident:
-    """Return the incident with its silence taken off when its time has come."""
+    """Return the incident without a silence or an acknowledgement whose time has come.
+
+    An acknowledgement holds for as long as nothing is seen: nobody is asked again about what is quiet.
+    """
     until_s = incident.silenced_until_s
-    return moved(incident, "expired", now_s) if until_s is not None and now_s >= until_s else incident
+    if until_s is not None and now_s >= until_s:
+        return moved(incident, "expired", now_s)
+    until_s = incident.acknowledged_until_s
+    still = incident.active or any(finding.latched for finding in incident.findings)
+    if until_s is None or now_s < until_s or not still:
+        return incident
+    text = "The acknowledgement ran out: it is still seen, and nobody said a further word."
+    timed_out = moved(incident, "timed_out", now_s)
+    return replace(timed_out, notes=(*incident.notes, Note(at_s=now_s, author="ringwatch", text=text)))
+
+
+def hushed(incident: Incident, silence: Silence | None, now_s: float) -> Incident:
+    """Return the incident as the silence that matches it leaves it: muted, or free when there is none."""
+    if silence is None:
+        return moved(incident, "expired", now_s) if incident.silenced_by else incident
+    if incident.state is not NEW:
+        return incident
+    text = f"Silenced by {silence.id}: {silence.reason}"
+    muted = moved(incident, "muted", now_s)
+    return replace(
+        muted,
+        silenced_until_s=silence.until_s,
+        silenced_by=silence.id,
+        notes=(*incident.notes, Note(at_s=now_s, author=silence.author, text=text)),
+    )
 
 
 def acted(incident: Incident, act: Act) -> Incident:
@@ -87,8 +127,13 @@ def acted(incident: Incident, act: Act) -> Incident:
         state=TRANSITIONS[incident.state, act.action],
         updated_s=act.at_s,
         silenced_until_s=_silenced_until(incident, act),
+        silenced_by=incident.silenced_by if act.action == "note" else "",
+        acknowledged_until_s=None,
         notes=(*incident.notes, note),
     )
+    if changed.state is ACKNOWLEDGED:
+        # Any word of a person shows that someone has it.
+        changed = replace(changed, acknowledged_until_s=act.at_s + act.acknowledged_s)
     if act.action == "own":
         changed = replace(changed, owner=act.author)
     return replace(changed, closed_s=act.at_s) if act.action == "resolve" else changed

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ringwatch_collector.fusion import Fused
-from ringwatch_collector.incident_life import NEW, RESOLVED, Act, acted, expired, moved
+from ringwatch_collector.incident_life import NEW, RESOLVED, Act, acted, expired, hushed, moved
 from ringwatch_collector.incident_match import matching
+from ringwatch_collector.silences import Silence
 from ringwatch_proto.records import Finding, Incident, IncidentKind, Note, Severity, Subject, Verdict
 
 
@@ -21,7 +22,7 @@ class IncidentPolicy:
     ``resolve_at_most_s``. Within ``reopen_s`` after the close the same trouble continues the same
     incident. ``save_every_s`` is how often cost and quiet time alone are worth a write. A look that
     comes later than ``look_gap_s`` after the one before counts as this much time: what went on while
-    nobody looked is not known.
+    nobody looked is not known. An acknowledgement without a further word ends after ``acknowledged_s``.
     """
 
     quiet_after_s: float = 5.0
@@ -30,6 +31,7 @@ class IncidentPolicy:
     reopen_s: float = 900.0
     save_every_s: float = 10.0
     look_gap_s: float = 5.0
+    acknowledged_s: float = 4 * 3600.0
 
 
 # Verdicts about which nothing is to be done at night.
@@ -46,11 +48,14 @@ class IncidentBook:
         incidents: Iterable[Incident] = (),
         *,
         prefix: str = "I-",
+        silence_over: Callable[[Incident, float], Silence | None] = lambda _incident, _now_s: None,
     ) -> None:
         """Go on from ``incidents`` as they were stored; their quiet time goes on from there.
 
         ``prefix`` begins every id that the book makes: books beside each other have different ones.
+        ``silence_over`` says which silence holds an incident now.
         """
+        self._silence_over = silence_over
         self._prefix = prefix
         self._policy = policy
         self._runbooks_for = runbooks_for
@@ -82,6 +87,7 @@ class IncidentBook:
         for incident_id, incident in before.items():
             if self._incidents[incident_id] is incident and incident_id not in seen:
                 self._incidents[incident_id] = self._unseen(incident, elapsed_s, now_s)
+        self._hush(now_s)
         return [
             self._stamped(incident, now_s) for incident in self.all() if self._worth_saving(incident, now_s)
         ]
@@ -90,12 +96,30 @@ class IncidentBook:
         self, incident_id: str, action: str, author: str, text: str, now_s: float, *, silence_s: float = 0.0
     ) -> Incident:
         """Do what a person asks; raise KeyError or ValueError, with a sentence, when it cannot be."""
-        act = Act(action=action, author=author, text=text, at_s=now_s, silence_s=silence_s)
+        act = Act(
+            action=action,
+            author=author,
+            text=text,
+            at_s=now_s,
+            silence_s=silence_s,
+            acknowledged_s=self._policy.acknowledged_s,
+        )
         return self._keep(acted(self.get(incident_id), act))
 
     def attach_run(self, incident_id: str, run_id: str, now_s: float) -> Incident:
         """Note which runbook run works on the incident; raise KeyError when there is none of that id."""
-        return self._keep(replace(self.get(incident_id), run=run_id, updated_s=now_s))
+        incident = replace(self.get(incident_id), run=run_id, updated_s=now_s)
+        if incident.acknowledged_until_s is not None:
+            until_s = now_s + self._policy.acknowledged_s
+            incident = replace(incident, acknowledged_until_s=until_s)
+        return self._keep(incident)
+
+    def _hush(self, now_s: float) -> None:
+        """Have silences hold what they match, and let go what none matches any more."""
+        for incident in self.all():
+            if incident.state is not RESOLVED:
+                silence = self._silence_over(incident, now_s)
+                self._incidents[incident.id] = hushed(incident, silence, now_s)
 
     def _keep(self, incident: Incident) -> Incident:
         self._incidents[incident.id] = self._saved[incident.id] = incident
@@ -204,7 +228,7 @@ def _face(incident: Incident) -> tuple[object, ...]:
     return (
         incident.state, incident.severity, incident.kind, incident.culprit, incident.cause, incident.verdict,
         incident.active, incident.closed_s, incident.reopened, incident.pages, incident.runbooks,
-        incident.silenced_until_s, members,
+        incident.silenced_until_s, incident.silenced_by, incident.acknowledged_until_s, members,
     )  # fmt: skip
 
 
@@ -223,6 +247,9 @@ def _retold(incident: Incident, cause: Fused) -> Incident:
     primary = cause.primary
     newest = {_member(finding) for finding in cause.findings}
     kept = tuple(finding for finding in incident.findings if _member(finding) not in newest)
+    if incident.culprit.kind == "fleet" and primary.culprit.kind != "fleet":
+        # One of many says nothing about the whole: it neither narrows it nor closes it.
+        return replace(incident, findings=(*kept, *cause.findings))
     incident = replace(incident, findings=(*cause.findings, *kept))
     if primary.verdict is Verdict.CANNOT_TELL and incident.verdict is not Verdict.CANNOT_TELL:
         return incident  # what was concluded before says more than this finding alone

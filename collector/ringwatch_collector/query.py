@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 
 from ringwatch_collector.access.callers import author_of
+from ringwatch_collector.alerts.listing import listed
 from ringwatch_collector.answers import details, node_detail
 from ringwatch_collector.answers.fleet import FleetAnswers
 from ringwatch_collector.audit import AuditLog
@@ -21,6 +22,7 @@ from ringwatch_collector.fleet.state import FleetState
 from ringwatch_collector.follow import Bell
 from ringwatch_collector.incidents import IncidentBook
 from ringwatch_collector.rpc import Context
+from ringwatch_collector.silence_desk import SilenceDesk
 from ringwatch_collector.store.store import Store
 from ringwatch_proto.codec import incident_to_message, to_ns
 from ringwatch_proto.errors import StoreError
@@ -44,6 +46,7 @@ class QueryService(query_pb2_grpc.QueryServicer):  # type: ignore[misc]  # the g
         store: Store,
         audit: AuditLog,
         desk: Desk,
+        silences: SilenceDesk,
         bell: Bell,
         clock: Clock,
     ) -> None:
@@ -53,6 +56,7 @@ class QueryService(query_pb2_grpc.QueryServicer):  # type: ignore[misc]  # the g
         self._store = store
         self._audit = audit
         self._desk = desk
+        self._silences = silences
         self._bell = bell
         self._clock = clock
         self._built = (-1, query_pb2.Fleet())
@@ -161,6 +165,36 @@ class QueryService(query_pb2_grpc.QueryServicer):  # type: ignore[misc]  # the g
         except ValueError as error:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         return incident_to_message(incident)
+
+    async def ListSilences(
+        self, request: query_pb2.ListSilencesRequest, _context: Context
+    ) -> query_pb2.SilenceList:
+        """Return the silences that hold, or those of the last month too."""
+        return self._silences.list(include_ended=request.include_ended)
+
+    async def PutSilence(self, request: query_pb2.PutSilenceRequest, context: Context) -> query_pb2.Silence:
+        """Begin a silence, store it, and write it down."""
+        try:
+            return await self._silences.put(request, author_of(context, request.author))
+        except ValueError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            raise
+
+    async def EndSilence(self, request: query_pb2.EndSilenceRequest, context: Context) -> query_pb2.Silence:
+        """End a silence, store it, and write it down."""
+        try:
+            return await self._silences.end(request, author_of(context, request.author))
+        except KeyError as error:
+            await context.abort(grpc.StatusCode.NOT_FOUND, str(error.args[0]))
+            raise
+        except ValueError as error:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+            raise
+
+    async def ListAlerts(self, request: query_pb2.ListAlertsRequest, context: Context) -> query_pb2.AlertList:
+        """Return what was told to whom, newest first."""
+        limit = min(request.limit or 100, _MOST_ROWS)
+        return await self._from_disk(context, listed, self._store, limit, request.state)
 
     async def _from_disk(
         self, context: Context, read: Callable[P, T], *arguments: P.args, **names: P.kwargs

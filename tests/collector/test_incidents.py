@@ -9,6 +9,7 @@ from ringwatch_collector.fusion import Fused
 from ringwatch_collector.incident_life import ACTIONS, TRANSITIONS
 from ringwatch_collector.incident_match import key_of
 from ringwatch_collector.incidents import IncidentBook, IncidentPolicy
+from ringwatch_collector.silences import Matcher, Silences
 from ringwatch_proto.records import (
     Finding,
     Incident,
@@ -303,6 +304,103 @@ def test_a_silence_ends_by_time_and_by_worse_news() -> None:
     book.act("I-1", "silence", "ada", "", T + 12, silence_s=100.0)
     book.update(one(finding(severity=Severity.CRITICAL)), T + 13)
     assert book.get("I-1").state is IncidentState.NEW
+
+
+def test_an_acknowledgement_runs_out_while_the_trouble_is_seen_and_a_word_renews_it() -> None:
+    """Whoever took it may have gone to bed; a note shows that they have not."""
+    book = make(acknowledged_s=100.0)
+    book.update(one(finding()), T)
+    book.act("I-1", "acknowledge", "kim", "", T + 1)
+    book.update(one(finding()), T + 90)
+    book.act("I-1", "note", "kim", "still at it", T + 90)
+    book.update(one(finding()), T + 180)
+    assert book.get("I-1").state is IncidentState.ACKNOWLEDGED
+    (changed,) = book.update(one(finding()), T + 190)
+    assert changed.state is IncidentState.NEW
+    assert changed.notes[-1].author == "ringwatch"
+    assert "ran out" in changed.notes[-1].text
+
+
+def test_an_acknowledgement_of_what_went_quiet_stays() -> None:
+    """Nobody is asked again about what is not seen."""
+    book = make(acknowledged_s=100.0)
+    book.update(one(finding()), T)
+    book.act("I-1", "acknowledge", "kim", "", T + 1)
+    at = quiet(book, T + 1, 20.0)
+    quiet(book, at + 100.0, 5.0)
+    assert book.get("I-1").state is IncidentState.ACKNOWLEDGED
+
+
+def test_a_run_renews_the_acknowledgement() -> None:
+    """Someone works on it."""
+    book = make(acknowledged_s=100.0)
+    book.update(one(finding()), T)
+    book.act("I-1", "acknowledge", "kim", "", T)
+    book.attach_run("I-1", "R-1", T + 90)
+    book.update(one(finding()), T + 150)
+    assert book.get("I-1").state is IncidentState.ACKNOWLEDGED
+
+
+def hushing(silences: Silences) -> IncidentBook:
+    """Return a book that keeps to silences."""
+    return IncidentBook(IncidentPolicy(), runbooks_for, silence_over=silences.over)
+
+
+def test_an_incident_under_a_silence_is_silent_from_the_start_until_the_silence_ends() -> None:
+    """And says by which one, whose and why."""
+    silences = Silences()
+    held = silences.put(
+        [Matcher(field="node", pattern="n00?")], "kim", "new fans", now_s=T - 1, duration_s=100.0
+    )
+    book = hushing(silences)
+    (incident,) = book.update(one(finding()), T)
+    assert (incident.state, incident.silenced_by) == (IncidentState.SILENCED, held.id)
+    assert incident.notes[-1].text == "Silenced by S-1: new fans"
+    book.update(one(finding()), T + 98)
+    assert book.get("I-1").state is IncidentState.SILENCED
+    (incident,) = book.update(one(finding()), T + 100)
+    assert (incident.state, incident.silenced_by) == (IncidentState.NEW, "")
+
+
+def test_a_silence_that_is_ended_early_lets_go_at_once() -> None:
+    """The maintenance is over sooner than thought."""
+    silences = Silences()
+    silences.put([Matcher(field="kind", pattern="straggler.*")], "kim", "known", now_s=T, duration_s=1000.0)
+    book = hushing(silences)
+    book.update(one(finding()), T)
+    silences.end("S-1", T + 5)
+    (incident,) = book.update(one(finding()), T + 6)
+    assert incident.state is IncidentState.NEW
+
+
+def test_what_a_person_has_taken_is_not_silenced_from_under_them() -> None:
+    """An acknowledged incident stays where they left it, and worse news under a silence stays silent."""
+    silences = Silences()
+    book = hushing(silences)
+    book.update(one(finding()), T)
+    book.act("I-1", "acknowledge", "kim", "", T)
+    silences.put([Matcher(field="job", pattern="llm")], "kim", "known", now_s=T, duration_s=1000.0)
+    book.update(one(finding()), T + 1)
+    assert book.get("I-1").state is IncidentState.ACKNOWLEDGED
+    book.act("I-1", "unacknowledge", "kim", "", T + 2)
+    book.update(one(finding()), T + 3)
+    book.update(one(finding(severity=Severity.CRITICAL)), T + 4)
+    assert book.get("I-1").state is IncidentState.SILENCED
+
+
+def test_one_of_many_neither_narrows_nor_closes_the_whole() -> None:
+    """Ten nodes of a rack are one incident; when nine recovered it is still that one."""
+    gpus = [Subject(kind="gpu", node=f"n{at:03}", device="GPU") for at in range(10)]
+    members = [finding(K.GPU_FAULT, gpu) for gpu in gpus]
+    whole = finding(K.GPU_FAULT, Subject(kind="fleet", device="rack r7"), summary="10 nodes at once")
+    book = make()
+    book.update(one(members[0]), T)
+    (incident,) = book.update(one(whole, *members), T + 1)
+    assert (incident.id, str(incident.culprit)) == ("I-1", "rack r7")
+    book.update(one(members[3]), T + 2)
+    assert [str(each.culprit) for each in book.all()] == ["rack r7"]
+    assert book.get("I-1").active
+    assert len(book.get("I-1").findings) == 11
 
 
 def test_what_is_still_seen_cannot_be_called_resolved() -> None:

@@ -1,1 +1,1 @@
-"""Alerts out: what of an incident's life is told, to whom, and how it gets there. Opens and closes nothing."""
+"""Alerts out: what of an incident is told, to whom, and how it gets there. It opens and closes nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -95,6 +96,11 @@ class Nodes:
         self.connected[node.index] = False
         self.last_batch_s[node.index] = -np.inf
         self.first_seen_s[node.index] = 0.0
+
+    def labels_of(self, name: str) -> Mapping[str, str]:
+        """Return what a node says of where it stands, nothing for one that was not heard."""
+        node = self._by_name.get(name)
+        return node.hello.labels if node is not None and node.hello is not None else {}
 
     def view(self) -> NodesView:
         """Return what detectors see."""
