@@ -13,13 +13,23 @@ from typing import Final
 from ringwatch_agent.sources.base import Device, Reading
 from ringwatch_agent.sources.columns import Columns
 from ringwatch_agent.sources.host_cpu import CpuTimes
-from ringwatch_agent.sources.kept_files import KeptFile, pairs
+from ringwatch_agent.sources.kept_files import KeptFile, numbers
 from ringwatch_agent.sources.rates import Rates
 from ringwatch_agent.sources.slow import Part, values_of
 from ringwatch_proto.signals import Table
 
 _KIB_PER_MIB: Final = 1024
 _RESOURCES: Final = ("cpu", "memory", "io")
+_MEMORY: Final = (
+    "MemTotal", "MemAvailable", "SwapTotal", "SwapFree", "HugePages_Total", "HugePages_Free",
+)  # fmt: skip
+# Signal -> counter of /proc/vmstat.
+_EVENTS: Final[Mapping[str, str]] = {
+    "oom_kills_per_s": "oom_kill",
+    "swap_ins_per_s": "pswpin",
+    "major_faults_per_s": "pgmajfault",
+    "numa_misses_per_s": "numa_miss",
+}
 
 
 class HostSource:
@@ -32,6 +42,7 @@ class HostSource:
         self._parts = parts
         self._columns = Columns(Table.HOST)
         self._rates = Rates()
+        self._cpus = float(os.cpu_count() or math.nan)
         self._cpu = CpuTimes(KeptFile(proc / "stat"))
         self._meminfo = KeptFile(proc / "meminfo")
         self._vmstat = KeptFile(proc / "vmstat")
@@ -41,6 +52,7 @@ class HostSource:
     def open(self) -> None:
         """Take the first CPU times, so that the first read has an interval."""
         self._cpu.shares()
+        self._cpus = float(os.cpu_count() or math.nan)
 
     def read(self) -> Reading:
         """Return the host row now."""
@@ -48,12 +60,12 @@ class HostSource:
         values = {
             "reading_age_s": 0.0,
             "uptime_s": time.clock_gettime(time.CLOCK_BOOTTIME),
-            "cpus": float(os.cpu_count() or math.nan),
+            "cpus": self._cpus,
             **self._cpu.shares(),
             **self._load(),
             **self._stalls(),
-            **_memory(pairs(self._meminfo.read())),
-            **self._events(pairs(self._vmstat.read()), now_s),
+            **_memory(numbers(self._meminfo.read(), _MEMORY)),
+            **self._events(numbers(self._vmstat.read(), _EVENTS.values()), now_s),
         }
         for part in self._parts:
             values |= values_of(part, now_s)
@@ -80,13 +92,7 @@ class HostSource:
         }
 
     def _events(self, counters: Mapping[str, int], at_s: float) -> Mapping[str, float]:
-        counts = {
-            "oom_kills_per_s": counters.get("oom_kill"),
-            "swap_ins_per_s": counters.get("pswpin"),
-            "major_faults_per_s": counters.get("pgmajfault"),
-            "numa_misses_per_s": counters.get("numa_miss"),
-        }
-        return {name: self._rates.per_s(name, count, at_s) for name, count in counts.items()}
+        return {name: self._rates.per_s(name, counters.get(key), at_s) for name, key in _EVENTS.items()}
 
 
 def _memory(meminfo: Mapping[str, int]) -> dict[str, float]:

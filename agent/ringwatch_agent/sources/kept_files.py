@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -76,6 +77,19 @@ def pairs(data: bytes | None) -> dict[str, int]:
         words = line.split(None, 2)
         if len(words) >= 2 and words[1].isdigit():
             found[words[0].rstrip(b":").decode(errors="replace")] = int(words[1])
+    return found
+
+
+def numbers(data: bytes | None, names: Iterable[str]) -> dict[str, int]:
+    """Return the numbers behind some names of a procfs file, without cutting up its other lines."""
+    text = b"\n" + (data or b"")
+    found: dict[str, int] = {}
+    for name in names:
+        key = b"\n" + name.encode()
+        at = max(text.find(key + b" "), text.find(key + b":"))
+        words = text[at + len(key) + 1 : at + len(key) + 40].split(None, 1) if at >= 0 else []
+        if words and words[0].isdigit():
+            found[name] = int(words[0])
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 
 # Read once a second: signal -> file under /sys/class/net/<interface>/.
@@ -110,6 +111,7 @@ _ETHTOOL: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
 )
 
 
+@lru_cache(maxsize=4096)
 def ethtool_signal(statistic: str) -> str:
     """Return the signal that a driver's statistic counts for, empty for one that is not looked at."""
     for pattern, signal in _ETHTOOL:

@@ -14,7 +14,7 @@ from typing import Final
 
 from ringwatch_agent.sources.base import Reading
 from ringwatch_agent.sources.ethtool import Ethtool
-from ringwatch_agent.sources.kept_files import read_number, read_word
+from ringwatch_agent.sources.kept_files import KeptFile, read_word
 from ringwatch_agent.sources.port_counters import (
     LIMITS,
     NET_SLOW,
@@ -23,13 +23,33 @@ from ringwatch_agent.sources.port_counters import (
     SATURATING,
     ethtool_counts,
 )
-from ringwatch_agent.sources.port_rows import PortPlace, find_ports
+from ringwatch_agent.sources.port_rows import MAX_PORTS, PortPlace, find_ports
 from ringwatch_agent.sources.rates import Rates
 from ringwatch_agent.sources.slow import PERIODS_KEPT
 
 # The first word of phys_state: 1 sleep, 2 polling, 3 disabled, 4 training, 5 link up, 6 recovery, 7 test.
 _UP_WORDS: Final = {"up": 1.0, "down": 0.0, "lowerlayerdown": 0.0, "dormant": 0.0, "notpresent": 0.0}
+# Ports, and the counters that each has, are looked for so often.
+_FIND_EVERY_S: Final = 60.0
 Statistics = Callable[[str], Iterable[tuple[str, int]]]
+
+
+class _Port:
+    """The counters of one port that its driver has: those that are not there are not asked for again."""
+
+    def __init__(self, place: PortPlace) -> None:
+        self.place = place
+        table = NET_SLOW if place.interface else RDMA_SLOW
+        files = {name: KeptFile(place.folder / file, keep=False) for name, file in table.items()}
+        if not place.interface:
+            device = place.folder.parent.parent
+            files |= {name: KeptFile(device / file, keep=False) for name, file in RDMA_DEVICE.items()}
+        self._files = {name: file for name, file in files.items() if file.number() is not None}
+
+    def counts(self) -> dict[str, int]:
+        """Return the counters as they stand."""
+        counts = ((name, file.number()) for name, file in self._files.items())
+        return {name: count for name, count in counts if count is not None}
 
 
 class PortErrorsSource:
@@ -53,6 +73,8 @@ class PortErrorsSource:
         self._statistics: Statistics = statistics or self._ethtool.statistics
         self._rates = Rates()
         self._latest: tuple[float, Mapping[str, Mapping[str, float]]] | None = None
+        self._ports: list[_Port] = []
+        self._found_s = -math.inf
 
     def follow(self, addressed: Callable[[], frozenset[str]]) -> None:
         """Take the interfaces with an address from the source that knows them."""
@@ -64,13 +86,16 @@ class PortErrorsSource:
     def close(self) -> None:
         """Let go of the socket, and of what was read."""
         self._ethtool.close()
-        self._latest = None
+        self._latest, self._ports, self._found_s = None, [], -math.inf
 
     def read(self) -> Reading:
         """Read every port; what came is asked for with ``values``."""
         at_s = time.monotonic()
-        places = find_ports(self._sysfs, self._addressed(), self._off)
-        found = {place.device.id: self._port(place, at_s) for place in places}
+        if at_s - self._found_s >= _FIND_EVERY_S:
+            self._found_s = at_s
+            places = find_ports(self._sysfs, self._addressed(), self._off)
+            self._ports = [_Port(place) for place in places[:MAX_PORTS]]
+        found = {port.place.device.id: self._port(port, at_s) for port in self._ports}
         self._rates.keep({(port, name) for port, values in found.items() for name in values})
         self._latest = (at_s, found)
         return Reading()
@@ -85,13 +110,14 @@ class PortErrorsSource:
             return {"errors_age_s": age_s}
         return {**found.get(port, {}), "errors_age_s": age_s}
 
-    def _port(self, place: PortPlace, at_s: float) -> dict[str, float]:
-        counts = self._net_counts(place) if place.interface else _counts(place.folder, RDMA_SLOW)
+    def _port(self, port: _Port, at_s: float) -> dict[str, float]:
+        place, counts = port.place, port.counts()
         values: dict[str, float] = {}
         if place.interface:
+            with contextlib.suppress(OSError):  # a driver without statistics, or an interface that just went
+                counts |= ethtool_counts(self._statistics(place.interface))
             values["operational"] = _UP_WORDS.get(read_word(place.folder / "operstate"), math.nan)
         else:
-            counts |= _counts(place.folder.parent.parent, RDMA_DEVICE)
             state = read_word(place.folder / "phys_state").partition(":")[0]
             values["physical_state"] = float(state) if state.isdecimal() else math.nan
         stuck = {name for name, count in counts.items() if name in SATURATING and count in LIMITS}
@@ -101,14 +127,3 @@ class PortErrorsSource:
             # A counter that has reached its limit says nothing any more: that is no rate of zero.
             values[name] = self._rates.per_s((place.device.id, name), None if name in stuck else count, at_s)
         return values
-
-    def _net_counts(self, place: PortPlace) -> dict[str, int]:
-        counts = _counts(place.folder, NET_SLOW)
-        with contextlib.suppress(OSError):  # a driver without statistics, or an interface that just went
-            counts |= ethtool_counts(self._statistics(place.interface))
-        return counts
-
-
-def _counts(folder: Path, files: Mapping[str, str]) -> dict[str, int]:
-    counts = ((signal, read_number(folder / file)) for signal, file in files.items())
-    return {signal: count for signal, count in counts if count is not None}

@@ -13,6 +13,8 @@ from ringwatch_agent.sources.base import Device
 from ringwatch_agent.sources.kept_files import KeptFile, children, read_number, read_word
 from ringwatch_agent.sources.port_counters import NET_FAST, RDMA_FAST, WORDS
 
+# A node has tens of ports; one with thousands of container interfaces must not flood the fleet.
+MAX_PORTS: Final = 128
 _RDMA_ACTIVE: Final = "4"
 # The speed of some drivers asks the firmware: it is looked at when the link turns, and every so many reads.
 _SPEED_EVERY: Final = 10

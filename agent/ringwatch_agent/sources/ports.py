@@ -15,7 +15,7 @@ import psutil
 
 from ringwatch_agent.sources.base import EventRecord, Reading, TableReading
 from ringwatch_agent.sources.columns import Columns
-from ringwatch_agent.sources.port_rows import PortReader, PortRow, find_ports
+from ringwatch_agent.sources.port_rows import MAX_PORTS, PortReader, PortRow, find_ports
 from ringwatch_agent.sources.qdisc import EgressQueue, egress_queues
 from ringwatch_agent.sources.rates import Rates
 from ringwatch_proto import events
@@ -23,8 +23,6 @@ from ringwatch_proto.errors import SourceError
 from ringwatch_proto.records import Severity
 from ringwatch_proto.signals import Table
 
-# A node has tens of ports; one with thousands of container interfaces must not flood the fleet.
-MAX_PORTS: Final = 128
 # With more ports than this their files are opened for each read: 1024 descriptors is the usual limit.
 _KEPT_PORTS: Final = 40
 # Addresses and ports are looked for so often, and at once when an interface comes or goes.

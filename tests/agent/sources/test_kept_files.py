@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ringwatch_agent.sources.kept_files import KeptFile, children, pairs, read_number, read_word
+from ringwatch_agent.sources.kept_files import KeptFile, children, numbers, pairs, read_number, read_word
 
 
 def test_a_kept_file_shows_what_stands_there_now(tmp_path: Path) -> None:
@@ -71,6 +71,13 @@ def test_pairs_take_lines_with_a_number_and_leave_the_rest() -> None:
         "\ufffd": 1,
     }
     assert pairs(None) == {}
+
+
+def test_numbers_are_those_of_whole_names() -> None:
+    """A name that only begins alike is another one; text is no number."""
+    data = b"oom_kill_x 5\nMemFree:  7 kB\noom_kill 3\nother x\n"
+    assert numbers(data, ("oom_kill", "MemFree", "other", "none")) == {"MemFree": 7, "oom_kill": 3}
+    assert numbers(None, ("x",)) == {}
 
 
 def test_children_of_nothing_are_none(tmp_path: Path) -> None:

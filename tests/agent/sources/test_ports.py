@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from ringwatch_agent.sources.base import Reading
-from ringwatch_agent.sources.ports import MAX_PORTS, PortsSource
+from ringwatch_agent.sources.port_rows import MAX_PORTS
+from ringwatch_agent.sources.ports import PortsSource
 from ringwatch_agent.sources.qdisc import EgressQueue, egress_queues, parse_queue
 from ringwatch_proto import events
 from ringwatch_proto.signals import BY_NAME
