@@ -15,8 +15,9 @@ from ringwatch_proto.v1 import telemetry_pb2 as wire
 
 # Up to so many streams every batch is answered by itself; above, so many answers a second go out.
 _ANSWERED_AT_ONCE: Final = 2000
-_ANSWERS_PER_S: Final = 4000.0
-_LONGEST_S: Final = 4.0
+_ANSWERS_PER_S: Final = 1500.0
+# An agent that hears nothing for 15 s dials again.
+_LONGEST_S: Final = 5.0
 # An agent that catches up waits after 64 batches: it must not wait for the clock.
 _MOST_UNANSWERED: Final = 16
 _ROUND_S: Final = 0.02

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from ringwatch_collector.answers import health, jobs
-from ringwatch_collector.answers.nodes import NodeAnswers
+from ringwatch_collector.answers.nodes import NodeAnswers, NodeTexts
 from ringwatch_collector.answers.standing import Standing
 from ringwatch_collector.clock import Clock
 from ringwatch_collector.config import CollectorConfig
@@ -50,6 +50,7 @@ class FleetAnswers:
         self._name = name
         self._runs = runs
         self._troubles = troubles
+        self._texts = NodeTexts()
 
     def view(self) -> FleetView:
         """Return the fleet now."""
@@ -61,22 +62,24 @@ class FleetAnswers:
 
     def nodes(self, view: FleetView) -> NodeAnswers:
         """Return summaries of nodes."""
-        return NodeAnswers(self._fleet, view, self.standing(), self._config.silent_s)
+        return NodeAnswers(self._fleet, view, self.standing(), self._config.silent_s, self._texts)
 
-    def fleet(self) -> query_pb2.Fleet:
-        """Return everything that the overview shows."""
+    def fleet(self, first_node: int = 0, most_nodes: int = 0) -> query_pb2.Fleet:
+        """Return everything that the overview shows, with all nodes or ``most_nodes`` from a place on."""
         view, standing = self.view(), self.standing()
-        nodes = NodeAnswers(self._fleet, view, standing, self._config.silent_s)
+        nodes = NodeAnswers(self._fleet, view, standing, self._config.silent_s, self._texts)
         kept = [(job, self._fleet.jobs.get(job.job)) for job in view.jobs]
-        return query_pb2.Fleet(
+        fleet = query_pb2.Fleet(
             collector=self._name,
             wall_ns=to_ns(view.now_s),
-            nodes=nodes.all(),
             jobs=[jobs.summary(job, its, view, standing) for job, its in kept if its is not None],
             incidents=[incident_to_message(incident) for incident in self.shown_incidents(view.now_s)],
             health=self.health(view),
             runs=self._runs(),
         )
+        last = first_node + most_nodes if most_nodes else None
+        fleet.MergeFromString(nodes.packed(self._fleet.nodes.all()[first_node:last]))
+        return fleet
 
     def recent_looks_ms(self) -> dict[float, float]:
         """Return quantiles of how long the newest looks took; empty before the first."""

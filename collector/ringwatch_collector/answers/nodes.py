@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ringwatch_collector.answers.node_bytes import (
+    GPU_FLOATS,
+    NodeText,
+    node_bytes,
+    packed_floats,
+    state_field,
+    text_of,
+)
 from ringwatch_collector.answers.standing import Standing, word_of, worst
 from ringwatch_collector.fleet.nodes import Node
 from ringwatch_collector.fleet.state import FleetState
@@ -14,41 +23,73 @@ from ringwatch_collector.view import FleetView, Seconds
 from ringwatch_proto.signals import BY_NAME, GpuState, Table
 from ringwatch_proto.v1 import query_pb2
 
-_SHOWN: Final = {
-    "utilization_percent": BY_NAME["gpu.utilization_percent"].id,
-    "power_watts": BY_NAME["gpu.power_watts"].id,
-    "temperature_celsius": BY_NAME["gpu.temperature_celsius"].id,
-    "sm_clock_mhz": BY_NAME["gpu.sm_clock_mhz"].id,
-}
+_SHOWN: Final = {name: BY_NAME[f"gpu.{name}"].id for name in GPU_FLOATS if name != "reading_age_s"}
 _STATE: Final = BY_NAME["gpu.state"].id
 _READING_AGE: Final = BY_NAME["gpu.reading_age_s"].id
 # NVML may lag behind the agent by this before its values stop standing for now.
 _STALE_READING_S: Final = 5.0
-_GPU_WORDS: Final[dict[int, str]] = {
-    GpuState.OK: "ok",
-    GpuState.LOST: "lost",
-    GpuState.NEEDS_RESET: "fault",
-    GpuState.NOT_ANSWERING: "silent",
-    GpuState.FAILING: "warn",
+_WORDS: Final = ("ok", "lost", "fault", "silent", "warn", "unknown", "slow", "drained")
+_OK, _LOST, _FAULT, _SILENT, _WARN, _UNKNOWN = range(6)
+_BAD: Final = (_LOST, _FAULT, _SILENT)
+_CODES: Final[dict[int, int]] = {
+    GpuState.OK: _OK,
+    GpuState.LOST: _LOST,
+    GpuState.NEEDS_RESET: _FAULT,
+    GpuState.NOT_ANSWERING: _SILENT,
+    GpuState.FAILING: _WARN,
 }
+_STATE_FIELDS: Final = tuple(state_field(word) for word in _WORDS)
+
+Codes = NDArray[np.int64]
+
+
+class NodeTexts:
+    """What stands still of each node's summary, kept from one answer to the next."""
+
+    def __init__(self) -> None:
+        self._texts: dict[int, NodeText] = {}
+        self._key: tuple[tuple[int, int], ...] = ()
+        self._ranks: dict[tuple[int, str], tuple[str, int]] = {}
+        self._job_of_node: dict[int, str] = {}
+
+    def follow(self, fleet: FleetState, view: FleetView) -> None:
+        """Look at the jobs again when ranks came, went or moved."""
+        key = tuple((job.number, job.layout) for job in fleet.jobs)
+        if key != self._key:
+            self._key = key
+            self._ranks = _ranks_by_gpu(view)
+            self._job_of_node = _jobs_by_node(view)
+
+    def of(self, node: Node) -> NodeText:
+        """Return what stands still of a node's summary."""
+        binding = node.bindings.get(Table.GPU)
+        devices = binding.devices if binding is not None else ()
+        ranks = tuple(self._ranks.get((node.index, device), ("", -1)) for device in devices)
+        job = self._job_of_node.get(node.index, "")
+        known = self._texts.get(node.index)
+        if known is None or known.hello is not node.hello or known.ranks != ranks or known.job != job:
+            known = self._texts[node.index] = text_of(node.name, node.hello, devices, ranks, job)
+        return known
 
 
 class NodeAnswers:
-    """Summaries of every node at one instant."""
+    """Summaries of nodes at one instant."""
 
-    def __init__(self, fleet: FleetState, view: FleetView, standing: Standing, silent_s: float) -> None:
+    def __init__(
+        self,
+        fleet: FleetState,
+        view: FleetView,
+        standing: Standing,
+        silent_s: float,
+        texts: NodeTexts | None = None,
+    ) -> None:
         self._fleet = fleet
         self._view = view
         self._standing = standing
         self._silent_s = silent_s
         self._age_s: Seconds = view.now_s - view.nodes.last_batch_s
-        self._ranks = _ranks_by_gpu(view)
-        self._job_of_node = _jobs_by_node(view)
-        self._gpus = self._gpu_summaries()
-
-    def all(self) -> list[query_pb2.NodeSummary]:
-        """Return every node, in the order in which they were first seen."""
-        return [self.summary(node) for node in self._fleet.nodes.all()]
+        self._texts = texts or NodeTexts()
+        self._texts.follow(fleet, view)
 
     def is_silent(self, index: int) -> bool:
         """Return whether nothing has come from the node for too long."""
@@ -56,23 +97,68 @@ class NodeAnswers:
 
     def summary(self, node: Node) -> query_pb2.NodeSummary:
         """Return one node."""
+        (summary,) = query_pb2.Fleet.FromString(self.packed([node])).nodes
+        return summary
+
+    def packed(self, nodes: Sequence[Node]) -> bytes:
+        """Return nodes in their order, as the bytes of ``Fleet.nodes``."""
+        bindings = [node.bindings.get(Table.GPU) for node in nodes]
+        places = [(each.first, each.rows) if each is not None else (0, 0) for each in bindings]
+        first = min((at for at, rows in places if rows), default=0)
+        last = max((at + rows for at, rows in places if rows), default=0)
+        codes, floats = self._gpus(slice(first, last))
+        found = []
+        for node, (at, rows) in zip(nodes, places, strict=True):
+            here = codes[at - first : at - first + rows].tolist() if rows else []
+            here = self._with_incidents(node, here)
+            fields = [_STATE_FIELDS[code] for code in here]
+            found.append(
+                node_bytes(self._texts.of(node), self._moving(node, here), fields, floats, at - first)
+            )
+        return b"".join(found)
+
+    def _gpus(self, rows: slice) -> tuple[Codes, bytes]:
+        """Return the state and the packed readings of some rows of the table, incidents left out."""
+        table = self._fleet.tables[Table.GPU]
+        rows_age = np.maximum(self._view.now_s - table.at_s(rows), 0.0)
+        ages = rows_age + np.nan_to_num(table.now(_READING_AGE, rows))
+        silent = rows_age > self._silent_s
+        stale = silent | (ages > _STALE_READING_S)
+        shown = [np.where(stale, np.nan, table.now(signal, rows)) for signal in _SHOWN.values()]
+        said = np.where(silent, np.nan, table.now(_STATE, rows))
+        codes = np.full(said.size, _UNKNOWN, np.int64)
+        for state, code in _CODES.items():
+            codes[said == state] = code
+        codes[(codes == _OK) & stale] = _SILENT
+        nodes = table.node_of(rows)
+        codes[np.isnan(said) & (nodes >= 0) & (self._age_s[nodes] > self._silent_s)] = _SILENT
+        return codes, packed_floats([*shown, ages])
+
+    def _with_incidents(self, node: Node, codes: list[int]) -> list[int]:
+        """Return the states with what incidents say of the node's GPUs."""
+        if self._view.nodes.drained[node.index]:
+            return [_WORDS.index("drained")] * len(codes)
+        if not self._standing.of_node(node.name):
+            return codes
+        devices = node.bindings[Table.GPU].devices if codes else ()
+        return [self._worse(node, device, code) for device, code in zip(devices, codes, strict=True)]
+
+    def _worse(self, node: Node, device: str, code: int) -> int:
+        words = [word_of(each) for each in self._standing.of_device(node.name, device)]
+        return _WORDS.index(worst([*words, _WORDS[code]])) if words else code
+
+    def _moving(self, node: Node, codes: Sequence[int]) -> bytes:
         index = node.index
-        state, note = self._state(node)
+        state, note = self._state(node, codes)
         age_s = float(self._age_s[index])
-        hello = node.hello
         return query_pb2.NodeSummary(
-            node=node.name,
             state=state,
             note=note,
             last_seen_age_s=max(0.0, age_s) if np.isfinite(age_s) else float("nan"),
-            labels=dict(hello.labels) if hello is not None else {},
-            simulated=bool(self._view.nodes.simulated[index]),
-            gpus=self._gpus.get(index, []),
-            job=self._job_of_node.get(index, ""),
             clock_offset_s=float(self._view.nodes.clock_offset_s[index]),
-        )
+        ).SerializeToString()
 
-    def _state(self, node: Node) -> tuple[str, str]:
+    def _state(self, node: Node, codes: Sequence[int]) -> tuple[str, str]:
         view, index = self._view, node.index
         if view.nodes.drained[index]:
             return "drained", "taken out of service by its label"
@@ -84,54 +170,9 @@ class NodeAnswers:
         incidents = self._standing.of_node(node.name)
         words = [word_of(incident) for incident in incidents]
         words = ["fault" if word == "lost" else word for word in words]
-        words += ["fault" for gpu in self._gpus.get(index, []) if gpu.state in ("lost", "fault", "silent")]
+        words += ["fault" for code in codes if code in _BAD]
         first = max(incidents, key=lambda incident: incident.severity, default=None)
         return worst(words), first.summary if first is not None else ""
-
-    def _gpu_summaries(self) -> dict[int, list[query_pb2.GpuSummary]]:
-        table = self._view.gpu
-        rows_age = table.age_s(self._view.now_s)
-        ages = rows_age + np.nan_to_num(table.latest(_READING_AGE))
-        stale = (rows_age > self._silent_s) | (ages > _STALE_READING_S)
-        values = {name: np.where(stale, np.nan, table.latest(signal)) for name, signal in _SHOWN.items()}
-        states = np.where(rows_age > self._silent_s, np.nan, table.latest(_STATE))
-        found: dict[int, list[query_pb2.GpuSummary]] = defaultdict(list)
-        names = {index: self._device_names(index) for index in np.unique(table.node_of).tolist()}
-        for row, (index, device) in enumerate(zip(table.node_of.tolist(), table.devices, strict=True)):
-            job, rank = self._ranks.get((index, device), ("", -1))
-            found[index].append(
-                query_pb2.GpuSummary(
-                    id=device,
-                    name=names[index].get(device, device),
-                    state=self._gpu_state(index, device, float(states[row]), bool(stale[row])),
-                    reading_age_s=float(ages[row]),
-                    job=job,
-                    rank=rank,
-                    **{name: float(column[row]) for name, column in values.items()},
-                )
-            )
-        return found
-
-    def _device_names(self, index: int) -> dict[str, str]:
-        hello = self._fleet.nodes.at(index).hello
-        tables = hello.tables if hello is not None else ()
-        return {
-            device.id: device.name or device.id
-            for table in tables
-            if int(table.table) == Table.GPU
-            for device in table.devices
-        }
-
-    def _gpu_state(self, index: int, device: str, state: float, stale: bool) -> str:
-        if self._view.nodes.drained[index]:
-            return "drained"
-        words = [word_of(each) for each in self._standing.of_device(self._view.nodes.names[index], device)]
-        if np.isfinite(state):
-            words.append(_GPU_WORDS.get(int(state), "unknown"))
-        elif not words:
-            return "silent" if self.is_silent(index) else "unknown"
-        word = worst(words)
-        return "silent" if word == "ok" and stale else word
 
 
 def _ranks_by_gpu(view: FleetView) -> dict[tuple[int, str], tuple[str, int]]:

@@ -22,6 +22,7 @@ class NodeClock:
         # Seconds to add to the node's times to get the collector's.
         self.correction_s = 0.0
         self.jumps = 0
+        self._least = float("inf")
 
     @property
     def offset_s(self) -> float:
@@ -36,13 +37,24 @@ class NodeClock:
             came, passed = received_s - last[0], monotonic_s - last[2]
             if abs((wall_s - last[1]) - passed) > 0.5:
                 self._samples.clear()
+                self._least = float("inf")
                 self.jumps += 1
             if passed <= 0 or not 0.5 <= came / passed <= 2.0:
                 return
-            self._samples.append(difference)
+            self._note(difference)
         if difference < -self._ahead_s and difference < self.correction_s:
             # Nothing arrives before it was sent: no need to wait for more samples.
             self.correction_s = difference
         elif len(self._samples) >= 3:
-            least = min(self._samples)
+            least = self._least
             self.correction_s = 0.0 if -self._ahead_s <= least <= self._latency_s else least
+
+    def _note(self, difference: float) -> None:
+        """Add a sample; the least of all is only looked for when the one that falls out was it."""
+        samples = self._samples
+        leaves = samples[0] if len(samples) == samples.maxlen else float("inf")
+        samples.append(difference)
+        if difference <= self._least:
+            self._least = difference
+        elif leaves <= self._least:
+            self._least = min(samples)

@@ -93,18 +93,16 @@ class Waves:
     def __init__(self) -> None:
         self._waves: list[Wave] = []
         self._depth: dict[int, int] = {}
-        self.waiting_bytes = 0
 
-    def of(self, node: int, size_bytes: int) -> Wave:
+    def of(self, node: int) -> Wave:
         """Return the wave for the next batch of a node."""
         depth = self._depth.get(node, 0)
         self._depth[node] = depth + 1
         if depth == len(self._waves):
             self._waves.append(Wave())
-        self.waiting_bytes += size_bytes
         return self._waves[depth]
 
     def take(self) -> Iterator[Wave]:
         """Hand out what waits, oldest batches first, and begin anew."""
-        waves, self._waves, self._depth, self.waiting_bytes = self._waves, [], {}, 0
+        waves, self._waves, self._depth = self._waves, [], {}
         return iter(waves)

@@ -229,6 +229,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to send")
     parser.add_argument("--connections", type=int, default=16, help="TCP connections that the streams share")
     parser.add_argument("--job-nodes", type=int, default=128, help="nodes of each training job")
+    parser.add_argument("--step-s", type=float, default=5.0, help="seconds of a training step")
     parser.add_argument("--event-every-s", type=float, default=60.0, help="seconds between a node's events")
     parser.add_argument(
         "--kill-after", type=float, default=0.0, help="kill -9 after so many seconds; time the return"

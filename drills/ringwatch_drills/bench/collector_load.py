@@ -10,7 +10,6 @@ import json
 import random
 import selectors
 import socket
-import struct
 import sys
 import time
 from collections.abc import Iterator
@@ -21,7 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringwatch_drills.bench import collector_frames as frames
-from ringwatch_drills.bench.collector_messages import FIRST_SEQUENCE, Load, Templates, hello, with_event
+from ringwatch_drills.bench.collector_messages import (
+    FIRST_SEQUENCE,
+    Load,
+    Templates,
+    hello,
+    steps_now,
+    with_event,
+)
 from ringwatch_proto.v1 import telemetry_pb2 as wire
 
 _REPORT: Final = "/ringwatch.v1.Telemetry/Report"
@@ -31,6 +37,7 @@ _DRAIN_S: Final = 20.0
 _ADMITTED_WITHIN_S: Final = 300.0
 # Nodes that dial within one moment; the server accepts them one by one.
 _DIALS: Final = 64
+_PREFIX_BYTES: Final = frames.FRAME_HEADER_BYTES + frames.MESSAGE_HEADER_BYTES
 _RECEIVED: Final = 1 << 18
 _BACKLOG_BYTES: Final = 64 << 20
 # As the agent does it: ringwatch_agent/backoff.py.
@@ -191,8 +198,7 @@ class Fleet:
         self.links = [
             Link(self, first, min(share, load.nodes - first)) for first in range(0, load.nodes, share)
         ]
-        self._templates = Templates(load)
-        self._prefix = frames.data_frame(0, self._templates.message)[: -len(self._templates.message)]
+        self._templates = (Templates(load, stepping=False), Templates(load))
         self._to_announce: list[tuple[Link, int]] = []
         # Nodes with batches that were made while nobody took them.
         self._behind: list[int] = []
@@ -203,7 +209,7 @@ class Fleet:
     @property
     def message_bytes(self) -> int:
         """Return the size of a batch on the wire, framing left out."""
-        return len(self._templates.message)
+        return len(self._templates[1].message)
 
     def hello(self, node: int) -> bytes:
         """Return the node's Hello."""
@@ -321,15 +327,17 @@ class Fleet:
                 yield link, np.arange(link.nodes.start + first, link.nodes.start + last)
 
     def _send(self, link: Link, nodes: NDArray[np.int64], number: int) -> None:
-        length = len(self._prefix) + len(self._templates.message)
-        rows = np.empty((nodes.size, length), np.uint8)
-        rows[:, : len(self._prefix)] = np.frombuffer(self._prefix, np.uint8)
+        stepping = steps_now(self.load, nodes, number)
+        for template, some in zip(self._templates, (nodes[~stepping], nodes[stepping]), strict=True):
+            if some.size:
+                self._send_alike(link, some, number, template)
+
+    def _send_alike(self, link: Link, nodes: NDArray[np.int64], number: int, template: Templates) -> None:
+        rows = np.tile(np.frombuffer(frames.data_frame(0, template.message), np.uint8), (nodes.size, 1))
         streams = (1 + 2 * (nodes - link.nodes.start)).astype(">u4")
         rows[:, 5:9] = streams.view(np.uint8).reshape(-1, 4)
-        body = rows[:, len(self._prefix) :]
-        body[:] = np.frombuffer(self._templates.message, np.uint8)
-        wall_ns = time.time_ns()
-        self._templates.fill(body, number=number, wall_ns=wall_ns, monotonic_ns=time.monotonic_ns())
+        wall_ns, monotonic_ns = time.time_ns(), time.monotonic_ns()
+        template.fill(rows[:, _PREFIX_BYTES:], number=number, wall_ns=wall_ns, monotonic_ns=monotonic_ns)
         link.send(self._framed(link, rows, nodes, number, wall_ns))
 
     def _framed(
@@ -345,7 +353,7 @@ class Fleet:
             if not telling[at]:
                 parts.append(rows[at].tobytes())
                 continue
-            message = with_event(rows[at, len(self._prefix) :].tobytes(), number, wall_ns)
+            message = with_event(rows[at, _PREFIX_BYTES:].tobytes(), number, wall_ns)
             frame = frames.data_frame(link.stream_of(node), message)
             link.reader.window -= len(frame) - rows.shape[1]
             parts.append(frame)

@@ -72,6 +72,13 @@ class Load:
     host_signals: int = 14
     # Every so many seconds a node reports an event, which has to be on disk before it is acknowledged.
     event_every_s: float = 60.0
+    # Training steps last so long: 5 to 10 s on ten thousand GPUs (MegaScale, arXiv:2402.15627, table 2).
+    step_s: float = 5.0
+
+    @property
+    def step_every(self) -> int:
+        """Return how many batches apart two steps of a rank are."""
+        return max(1, round(self.step_s * self.hz))
 
     @property
     def rows(self) -> dict[Table, int]:
@@ -86,6 +93,11 @@ class Load:
             Table.HOST: self.host_signals,
         }
         return columns_of(table)[: most.get(table)]
+
+
+def steps_now(load: Load, nodes: Index, number: int) -> NDArray[np.bool_]:
+    """Return which nodes end a step in their ``number``-th batch: all of a job do so together."""
+    return np.asarray((nodes // load.job_nodes + number) % load.step_every == 0)
 
 
 def node_name(number: int) -> str:
@@ -150,6 +162,8 @@ class Templates:
     """The bytes of one batch, and where in them each part lies."""
 
     load: Load
+    # Whether the batch holds a step of each rank.
+    stepping: bool = True
     dice: np.random.Generator = field(default_factory=lambda: np.random.default_rng(7))
     message: bytes = b""
     _at: dict[str, int] = field(default_factory=dict)
@@ -191,27 +205,27 @@ class Templates:
     def _records(self, nodes: int, step: int, wall_ns: int) -> dict[str, NDArray[np.void]]:
         """Return (nodes, records) of one step: who computes longer waits less in the first collective."""
         ranks = self.load.gpus
-        compute = (0.5 + 0.004 * self.dice.standard_normal((nodes, ranks))).astype(np.float32)
+        share = self.load.step_s
+        compute = (share * 0.5 * (1.0 + 0.008 * self.dice.standard_normal((nodes, ranks)))).astype(np.float32)
         steps = np.zeros((nodes, ranks), STEP_DTYPE)
         steps["rank_row"] = np.arange(ranks)
         steps["step"], steps["ended_wall_ns"] = step, wall_ns
-        steps["step_s"], steps["data_s"], steps["compute_s"] = 1.0 / self.load.hz, 0.01, compute
+        steps["step_s"], steps["data_s"], steps["compute_s"] = self.load.step_s, 0.01, compute
         collectives = np.zeros((nodes, ranks, _COLLECTIVES), COLLECTIVE_DTYPE)
         collectives["rank_row"] = np.arange(ranks)[:, None]
         collectives["slot"] = np.arange(_COLLECTIVES)
         collectives["kind"], collectives["bytes"], collectives["step"] = 1, 1 << 25, step
         collectives["start_s"], collectives["duration_s"] = compute[:, :, None], 0.02
-        collectives["duration_s"][:, :, 0] = 0.55 - compute
+        collectives["duration_s"][:, :, 0] = 0.55 * share - compute
         states = np.zeros((nodes, ranks), RANK_STATE_DTYPE)
         states["rank_row"] = np.arange(ranks)
         states["phase"], states["process_state"], states["alive"] = layout.Phase.COMPUTE, ord("R"), 1
         states["step"] = states["launched"] = states["completed"] = step
         states["phase_age_s"], states["beat_age_s"], states["cpu_cores"] = 0.1, 0.05, 1.0
-        return {
-            "steps": steps,
-            "collectives": collectives.reshape(nodes, -1),
-            "rank_states": states,
-        }
+        parts = {"rank_states": states}
+        if self.stepping:
+            parts |= {"steps": steps, "collectives": collectives.reshape(nodes, -1)}
+        return parts
 
     def fill(self, target: Bytes, *, number: int, wall_ns: int, monotonic_ns: int) -> None:
         """Make (nodes, len(message)) bytes the ``number``-th batch of each node."""
@@ -222,7 +236,7 @@ class Templates:
         for table, pool in self._pools.items():
             at = self._at[table.name]
             target[:, at : at + pool.shape[1]] = pool[self.dice.integers(0, _BLOCKS_KEPT, nodes)]
-        for name, records in self._records(nodes, number, wall_ns).items():
+        for name, records in self._records(nodes, 1 + number // self.load.step_every, wall_ns).items():
             packed = np.ascontiguousarray(records).view(np.uint8).reshape(nodes, -1)
             at = self._at[name]
             target[:, at : at + packed.shape[1]] = packed

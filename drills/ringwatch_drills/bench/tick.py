@@ -22,7 +22,14 @@ from ringwatch_collector.fleet.job import JobPolicy
 from ringwatch_collector.fleet.nodes import Node
 from ringwatch_collector.fleet.state import FleetPolicy, FleetState
 from ringwatch_collector.fusion import fuse
-from ringwatch_drills.bench.collector_messages import Load, Templates, hello, node_name
+from ringwatch_drills.bench.collector_messages import (
+    Bytes,
+    Load,
+    Templates,
+    hello,
+    node_name,
+    steps_now,
+)
 from ringwatch_proto.records import Finding
 from ringwatch_proto.v1 import telemetry_pb2 as wire
 
@@ -43,7 +50,7 @@ class Simulation:
 
     def __init__(self, load: Load) -> None:
         self._load = load
-        self._templates = Templates(load)
+        self._templates = (Templates(load, stepping=False), Templates(load))
         self.now_s = float(int(time()))
         self.state = FleetState(FleetPolicy(job=JobPolicy()), Counter(), self.now_s - 60.0)
         self.nodes: list[Node] = []
@@ -60,14 +67,18 @@ class Simulation:
         """Return the next second's batch of every node."""
         self._second += 1
         self.now_s += 1.0
-        rows = np.tile(np.frombuffer(self._templates.message, np.uint8), (len(self.nodes), 1))
-        self._templates.fill(
-            rows,
-            number=self._second,
-            wall_ns=round((self.now_s - 0.2) * 1e9),
-            monotonic_ns=self._second * 10**9,
-        )
-        return [wire.AgentMessage.FromString(row.tobytes()).batch for row in rows]
+        stepping = steps_now(self._load, np.arange(len(self.nodes)), self._second)
+        found: list[wire.Batch] = []
+        kinds = [self._rows(template) for template in self._templates]
+        for node, steps in enumerate(stepping.tolist()):
+            found.append(wire.AgentMessage.FromString(kinds[steps][node].tobytes()).batch)
+        return found
+
+    def _rows(self, template: Templates) -> Bytes:
+        rows = np.tile(np.frombuffer(template.message, np.uint8), (len(self.nodes), 1))
+        wall_ns = round((self.now_s - 0.2) * 1e9)
+        template.fill(rows, number=self._second, wall_ns=wall_ns, monotonic_ns=self._second * 10**9)
+        return rows
 
     def take(self, batches: Sequence[wire.Batch], share: slice) -> None:
         """Take the batches of a part of the nodes."""
@@ -119,12 +130,13 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="ringwatch bench tick", description=__doc__)
     parser.add_argument("--ranks", type=int, default=100_000, help="ranks, eight a node")
     parser.add_argument("--jobs", type=int, default=98, help="training jobs that they belong to")
+    parser.add_argument("--step-s", type=float, default=5.0, help="seconds of a training step")
     parser.add_argument("--seconds", type=int, default=10, help="seconds that are measured")
-    parser.add_argument("--warm", type=int, default=40, help="seconds before that: a reference is learned")
+    parser.add_argument("--warm", type=int, default=150, help="seconds before that, for a reference to be learned")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout (the only form)")
     options = parser.parse_args(argv)
     nodes = max(1, options.ranks // 8)
-    load = Load(nodes=nodes, seconds=options.seconds, job_nodes=-(-nodes // options.jobs))
+    load = Load(nodes=nodes, seconds=options.seconds, step_s=options.step_s, job_nodes=-(-nodes // options.jobs))
     costs = measure(load, options.warm)
     by_part = {name: round(1000 * spent / options.seconds, 2) for name, spent in costs.parts.items()}
     detectors = sum(by_part[detector.name] for detector in ALL)
