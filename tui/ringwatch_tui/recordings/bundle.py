@@ -128,7 +128,7 @@ async def exported(client: Client, id: str, into: Path) -> tuple[str, str]:
         size = await asyncio.to_thread(write, path, path.name.partition(".")[0], members, wall_s)
     except (RequestRefused, RecordingError, UnreachableError) as error:
         return f"export {id}: {error}", "fault"
-    return f"{path}: {len(members)} files, {size:,} bytes", "info"
+    return f"{path.name}: {len(members)} files, {size:,} bytes, in {path.parent}", "info"
 
 
 def _entries(
