@@ -95,7 +95,7 @@ def _apart(view: FleetView, slow: Index) -> Index:
     slow as well: the port that holds packets back decides, then the bytes that wait, then the rate.
     """
     flows = view.flows
-    troubled = [node for node in np.unique(flows.node_of[slow]).tolist() if _port_trouble(view, node)]
+    troubled = [node for node in np.unique(flows.node_of[slow]).tolist() if port_trouble(view, node)]
     if len(troubled) == 1:
         return np.asarray(slow[flows.node_of[slow] == troubled[0]])
     unsent = np.nan_to_num(flows.unsent_bytes[slow])
@@ -110,13 +110,13 @@ def _apart(view: FleetView, slow: Index) -> Index:
 def _one_flow(view: FleetView, slow: Index, bulk: Index) -> SlowLink:
     """Decide which end of a single flow is suspected: the queue of a port says, else the sender's side."""
     sender, receiver = int(view.flows.node_of[slow[0]]), int(view.flows.peer_of[slow[0]])
-    if not _port_trouble(view, sender) and _port_trouble(view, receiver):
+    if not port_trouble(view, sender) and port_trouble(view, receiver):
         return _built(view, slow, bulk, receiver, sender, sure_end=True)
-    return _built(view, slow, bulk, sender, receiver, sure_end=bool(_port_trouble(view, sender)))
+    return _built(view, slow, bulk, sender, receiver, sure_end=bool(port_trouble(view, sender)))
 
 
 def _built(view: FleetView, slow: Index, bulk: Index, node: int, peer: int, *, sure_end: bool) -> SlowLink:
-    trouble = _port_trouble(view, node)
+    trouble = port_trouble(view, node)
     flows, first = view.flows, int(slow[np.argmin(view.flows.delivery_bits_per_s[slow])])
     others = np.setdiff1d(bulk, slow)
     ports = _rows(view, node)
@@ -164,7 +164,7 @@ def _rows(view: FleetView, node: int) -> list[int]:
     return np.flatnonzero(np.asarray(view.port.node_of) == node).tolist()
 
 
-def _port_trouble(view: FleetView, node: int) -> list[tuple[str, str]]:
+def port_trouble(view: FleetView, node: int) -> list[tuple[str, str]]:
     """Return (port, words) for ports that hold packets back, lose them or run below the others' speed."""
     found = []
     port = view.port

@@ -25,6 +25,7 @@ LEAST_COST: Final = 0.08
 # or in three times its fair share where the group is small.
 ROTATING_SHARE: Final = 0.5
 FAIR_SHARES: Final = 3.0
+NEWEST_STEPS: Final = 8
 # A stage has more to do: in nearly all steps, and by this much.
 STAGE_RATIO: Final = 1.08
 STAGE_SHARE: Final = 0.9
@@ -102,7 +103,8 @@ def _rotation(window: Window) -> _Shape | None:
     worst = int(np.argmax(excess.mean(axis=0)))
     cost = float(excess[:, worst].mean()) / step_s
     last = np.argmax((window.compute_s / usual)[:, groups[worst]], axis=1)
-    often = float(np.bincount(last).max() / last.size)
+    # In the newest steps too: a rank that just became slow is last in all of them.
+    often = max(float(np.bincount(each).max() / each.size) for each in (last, last[-NEWEST_STEPS:]))
     allowed = min(0.9, max(ROTATING_SHARE, FAIR_SHARES / groups[worst].size))
     if cost < LEAST_COST or often > allowed:
         return None
@@ -117,7 +119,7 @@ def _rotation(window: Window) -> _Shape | None:
         )  # fmt: skip
     if float(np.median(excess[:, worst])) < SPIKY * cost * step_s:
         return _Shape(
-            cause="random_stalls", verdict=Verdict.SOFTWARE, cost=cost, weight=(READING,), inputs=inputs,
+            cause="random_stalls", verdict=Verdict.WORKLOAD, cost=cost, weight=(READING,), inputs=inputs,
             text=f"{words}; most steps are even and a few hold long stalls, another rank each time, as "
             "garbage collection makes them",
         )  # fmt: skip

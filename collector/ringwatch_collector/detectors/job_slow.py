@@ -42,6 +42,7 @@ BUSY_HOSTS: Final = 0.2
 BUSY_RATIO: Final = 1.6
 ROTATING_SHARE: Final = 0.5
 LARGEST_SHARE: Final = 0.6
+LEAST_SLOW_STEPS: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,10 +96,13 @@ def _busy_hosts(window: Window) -> bool:
     return waited.size > 0 and float(np.median(waited)) > BUSY_HOSTS
 
 
-def _parts(window: Window) -> _Parts:
+def _parts(window: Window, pace: Pace) -> _Parts:
     recent = window.recent(LASTS_S, LEAST_STEPS)
     waits = waits_of(window, recent)
-    last = np.argmin(waits.wait_s + np.where(waits.told > 0, 0.0, np.inf), axis=1)
+    # Who is last in the steps that are slow: before the change it was someone else.
+    slow = np.median(window.step_s[recent], axis=1) > (pace.usual_s + pace.now_s) / 2
+    slow = slow if np.count_nonzero(slow) >= LEAST_SLOW_STEPS else np.ones(slow.size, np.bool_)
+    last = np.argmin(waits.wait_s[slow] + np.where(waits.told > 0, 0.0, np.inf), axis=1)
     often = np.bincount(last, minlength=window.columns.size).max() / max(1, last.size)
     return _Parts(
         data_s=_grew(window, recent, window.data_s, window.job.reference_data_s),
@@ -118,7 +122,7 @@ def _grew(window: Window, recent: slice, values: Array, usual: Floats) -> float:
 def _finding(
     view: FleetView, window: Window, pace: Pace, onset_s: float, inputs: dict[str, float]
 ) -> Finding:
-    job, parts = window.job, _parts(window)
+    job, parts = window.job, _parts(window, pace)
     grew_s = pace.now_s - pace.usual_s
     cause, verdict, words = _conclusion(parts, grew_s, busy=_busy_hosts(window))
     text = f"a step takes {seconds(pace.now_s)}, usually {seconds(pace.usual_s)} ({pace.ratio:.2f} times)"

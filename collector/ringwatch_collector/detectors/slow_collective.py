@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from ringwatch_collector.detectors.confidence import DIRECT, HINT, READING, agreed
+from ringwatch_collector.detectors.cover import Cover, cover_of
 from ringwatch_collector.detectors.flows import SlowLink, slow_link
 from ringwatch_collector.detectors.held import held_rank
 from ringwatch_collector.detectors.pace import Pace, pace_of
@@ -71,12 +73,50 @@ def _of_job(view: FleetView, window: Window) -> Finding | None:
     link = slow_link(view, window.job)
     if link is not None and not link.sure_end and (busy or not _fills_transfers(window, rises, link)):
         link = None
-    rises = [rise for rise in rises if _lasts(window, rise, named=link is not None)]
+    cover = cover_of(view, window, rises) if link is None and not busy else None
+    rises = [rise for rise in rises if _lasts(window, rise, named=link is not None or cover is not None)]
     if not rises:
         return None
-    if link is None:
-        return None if busy else _unplaced(view, window, pace, rises)
-    return _placed(view, window, pace, rises, link)
+    if link is not None:
+        return _placed(view, window, pace, rises, _by_flow(link))
+    if cover is not None:
+        return _placed(view, window, pace, rises, _by_cover(cover))
+    return None if busy else _unplaced(view, window, pace, rises)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where transfers are held up, by flows or by the groups that share it."""
+
+    kind: IncidentKind
+    cause: str
+    verdict: Verdict
+    culprit: Subject
+    confidence: float
+    evidence: tuple[Evidence, ...]
+    unsure: tuple[str, ...]
+    inputs: dict[str, float]
+
+
+def _by_flow(link: SlowLink) -> _Place:
+    return _Place(
+        kind=IncidentKind.SLOW_LINK, cause="slow_link", verdict=Verdict.NETWORK, culprit=link.culprit,
+        confidence=agreed(READING, DIRECT) if link.sure_end else agreed(READING, READING),
+        evidence=link.evidence, unsure=link.unsure, inputs=link.inputs,
+    )  # fmt: skip
+
+
+def _by_cover(cover: Cover) -> _Place:
+    return _Place(
+        kind=IncidentKind.NVLINK_FAULT if cover.inside else IncidentKind.SLOW_LINK,
+        cause="slow_nvlink" if cover.inside else "slow_link",
+        verdict=Verdict.HARDWARE if cover.inside else Verdict.NETWORK,
+        culprit=cover.culprit,
+        confidence=agreed(READING, DIRECT) if cover.told else agreed(READING, READING),
+        evidence=cover.evidence,
+        unsure=() if cover.told else ("whether port, cable or switch: no counter says",),
+        inputs=cover.inputs,
+    )
 
 
 def _fills_transfers(window: Window, rises: list[Rise], link: SlowLink) -> bool:
@@ -117,25 +157,24 @@ def _busy_hosts(view: FleetView, job: JobView) -> bool:
     return waited.size > 0 and float(np.median(waited)) > BUSY_HOSTS
 
 
-def _placed(view: FleetView, window: Window, pace: Pace, rises: list[Rise], link: SlowLink) -> Finding:
+def _placed(view: FleetView, window: Window, pace: Pace, rises: list[Rise], place: _Place) -> Finding:
     job, worst = window.job, max(rises, key=lambda rise: rise.ratio)
-    culprit = Subject(
-        kind="link", node=link.culprit.node, device=link.culprit.device, peer=link.culprit.peer, job=job.job
-    )
+    culprit = replace(place.culprit, job=job.job)
     return Finding(
-        kind=IncidentKind.SLOW_LINK,
+        kind=place.kind,
         detector="network.slow_collective",
         culprit=culprit,
-        cause="slow_link",
-        verdict=Verdict.NETWORK,
+        cause=place.cause,
+        verdict=place.verdict,
         severity=Severity.CRITICAL if pace.ratio >= CRITICAL_SLOWER else Severity.WARNING,
-        confidence=agreed(READING, DIRECT) if link.sure_end else agreed(READING, READING),
+        confidence=place.confidence,
         onset_s=worst.onset_s,
-        summary=f"{job.job}: collectives take {worst.ratio:.1f} times as long; the link {culprit} is slow",
-        evidence=(*_evidence(view, window, pace, rises), *link.evidence),
+        summary=f"{job.job}: collectives take {worst.ratio:.1f} times as long; "
+        f"{'a link inside' if place.kind is IncidentKind.NVLINK_FAULT else 'the link'} {culprit} is slow",
+        evidence=(*_evidence(view, window, pace, rises), *place.evidence),
         ruled_out=_ruled_out(window, rises),
-        unsure=link.unsure,
-        why=_why(worst, link.inputs, NAMED_RATIO, NAMED_S),
+        unsure=place.unsure,
+        why=_why(worst, place.inputs, NAMED_RATIO, NAMED_S),
         gpus_held=gpus_held(job.ranks.size, pace.usual_s, pace.now_s),
         victims=(Subject(kind="job", job=job.job),),
     )

@@ -62,7 +62,7 @@ _SHARED: Final = frozenset({"congestion", "storage_slow"})
 SAID: Final[dict[str, frozenset[str]]] = {
     "sequence_imbalance": frozenset({"workload"}),
     "stage_imbalance": frozenset({"structural"}),
-    "gc_everywhere": frozenset({"workload", "software"}),
+    "gc_everywhere": frozenset({"workload"}),
     "checkpoint": frozenset({"pause"}),
 }
 NOBODY: Final = frozenset({"none", "job", "fleet"})
