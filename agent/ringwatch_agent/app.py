@@ -52,8 +52,10 @@ class Agent:
         self._spool_health = SpoolHealth(self._spool, self._persister)
         sources = _build(config, self._sampler)
         nvml = sources.get("nvml")
-        self._xids = XidJoin(nvml.spare) if isinstance(nvml, NvmlSource) else XidJoin()
-        self._inspector = Inspector(self._sampler)
+        if isinstance(nvml, NvmlSource):
+            self._xids, self._inspector = XidJoin(nvml.spare), Inspector(self._sampler, nvml.facts)
+        else:
+            self._xids, self._inspector = XidJoin(), Inspector(self._sampler)
         verbs = Verbs(load_policy(config.policy), _node_facts(config, sources, self._inspector))
         self._encoder = Encoder(_identity(config, verbs.allowed), last_schema_id=self._spool.last_schema_id)
         self._exporter = Exporter(

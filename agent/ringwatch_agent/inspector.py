@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from ringwatch_agent.look import rows
@@ -18,8 +19,11 @@ _FAULTS: Final = 10
 class Inspector:
     """Keeps the newest tables and the last faults of the kernel log. Safe across threads."""
 
-    def __init__(self, sampler: Sampler) -> None:
+    def __init__(
+        self, sampler: Sampler, gpu_facts: Callable[[str], Mapping[str, str]] = lambda _: {}
+    ) -> None:
         self._sampler = sampler
+        self._gpu_facts = gpu_facts
         self._lock = threading.Lock()
         self._tables: dict[Table, TableReading] = {}
         self._faults: deque[str] = deque(maxlen=_FAULTS)
@@ -32,13 +36,14 @@ class Inspector:
                 self._faults.extend(event.text for event in reading.events if event.source == "kmsg")
 
     def gpu(self, gpu: str) -> dict[str, str]:
-        """Return every reading of one GPU with its age; raise VerbError when it is not here."""
+        """Return what one GPU is and every reading of it; raise VerbError when it is not here."""
         with self._lock:
             table = self._tables.get(Table.GPU)
         for device, readings in rows(table) if table else ():
             if device.id == gpu:
                 facts = {name: f"{value:g}" for name, value in readings.items()}
-                return {"name": device.name, "pci_address": device.pci_address, **facts}
+                known = {"name": device.name, "pci_address": device.pci_address, "model": device.model}
+                return {**known, **self._gpu_facts(gpu), **facts}
         raise VerbError(f"no GPU {gpu} on this node")
 
     def node(self) -> dict[str, str]:

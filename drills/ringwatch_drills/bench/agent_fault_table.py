@@ -178,6 +178,18 @@ def _lacks(page: Page) -> str:
     return "" if there or power is None else f"{len(absent)} readings absent, none 0; power {power:.0f} W"
 
 
+def _absent_once(*metrics: str) -> Shows:
+    """Tell of rates that are absent for the interval of the step, and never below 0."""
+
+    def shows(page: Page) -> str:
+        values = [page.gpu(metric) for metric in metrics]
+        if any(value is not None and value < 0 for value in values):
+            return ""
+        return "rates absent for one interval, then back; none below 0" if values == [None] * 3 else ""
+
+    return shows
+
+
 def _instances(page: Page) -> str:
     names = [name for name in page.names() if "/mig" in name]
     whole = page.gpu("utilization_percent")
@@ -261,6 +273,18 @@ FAULTS: Final[tuple[Fault, ...]] = (
         name="slow", title="each call on one GPU takes 200 ms", lay=_ill(slow_ms=200),
         page=_reads("read_ms", lambda ms: ms > 1000, "read_ms {:.0f}"),
         told=_reading("gpu.read_ms", 1000.0), scan=("gpu.answers_slowly", "watch", 10),
+    ),
+    Fault(
+        name="failing", title="every call on one GPU fails (NVML error 999)", lay=_ill(error=999),
+        page=_state(4.0, "reads fail"), told=_incident("gpu.fault", "reads_fail"),
+        scan=("gpu.reads_fail", "more_evidence", 10),
+    ),
+    Fault(
+        name="backwards", title="counters step back to 0",
+        first=_set(pcie_bytes=10**15, nvlink_kib=10**12, energy=10**15),
+        lay=_set(pcie_bytes=0, nvlink_kib=0, energy=0),
+        page=_absent_once("pcie_rx_bytes_per_s", "nvlink_rx_bytes_per_s", "mean_power_watts"),
+        told=_quiet, scan=_HEALTHY, recovers=False,
     ),
     Fault(
         name="unsupported", title="a board without many readings (A100)", first=_set(profile=1),
