@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Final, ParamSpec, TypeVar
 
@@ -20,6 +21,7 @@ from ringwatch_collector.clock import Clock
 from ringwatch_collector.desk import Desk
 from ringwatch_collector.fleet.state import FleetState
 from ringwatch_collector.follow import Bell
+from ringwatch_collector.history.service import HistoryAnswers
 from ringwatch_collector.incidents import IncidentBook
 from ringwatch_collector.rpc import Context
 from ringwatch_collector.silence_desk import SilenceDesk
@@ -28,10 +30,19 @@ from ringwatch_proto.codec import incident_to_message, to_ns
 from ringwatch_proto.errors import StoreError
 from ringwatch_proto.v1 import query_pb2, query_pb2_grpc
 
+_LOG: Final = logging.getLogger("ringwatch.collector.query")
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _MOST_ROWS: Final = 10_000
+_MOST_FOLLOWERS: Final = 64
+# How long a write to a follower may wait for it to read.
+_STUCK_S: Final = 30.0
+# Building snapshots may take this share of one core, however many follow.
+_BUILD_SHARE: Final = 0.1
+# A snapshot that takes longer is made once a look for all who ask.
+_CHEAP_BUILD_S: Final = 0.02
 
 
 class QueryService(query_pb2_grpc.QueryServicer):  # type: ignore[misc]  # the generated base has no types
@@ -47,6 +58,7 @@ class QueryService(query_pb2_grpc.QueryServicer):  # type: ignore[misc]  # the g
         audit: AuditLog,
         desk: Desk,
         silences: SilenceDesk,
+        history: HistoryAnswers,
         bell: Bell,
         clock: Clock,
     ) -> None:
@@ -57,31 +69,66 @@ class QueryService(query_pb2_grpc.QueryServicer):  # type: ignore[misc]  # the g
         self._audit = audit
         self._desk = desk
         self._silences = silences
+        self._history = history
         self._bell = bell
         self._clock = clock
         self._built = (-1, query_pb2.Fleet())
+        self._build_s = 0.0
+        self.followers = 0
+        self.stuck_s = _STUCK_S
 
-    async def GetFleet(self, _request: query_pb2.GetFleetRequest, _context: Context) -> query_pb2.Fleet:
-        """Return the fleet now."""
-        return self._answers.fleet()
+    async def GetFleet(self, request: query_pb2.GetFleetRequest, _context: Context) -> query_pb2.Fleet:
+        """Return the fleet now, with all its nodes or a page of them."""
+        whole = not request.first_node and not request.most_nodes
+        if whole and self._build_s > _CHEAP_BUILD_S:
+            return self._newest()
+        return self._answers.fleet(request.first_node, request.most_nodes)
 
     async def FollowFleet(
-        self, request: query_pb2.FollowFleetRequest, _context: Context
+        self, request: query_pb2.FollowFleetRequest, context: Context
     ) -> AsyncIterator[query_pb2.Fleet]:
-        """Yield the fleet at once and then after every look, at most one a ``min_interval_s``."""
+        """Yield the fleet at once and then after every look, at most one a ``min_interval_s``.
+
+        A large fleet is told less often. Who does not read for ``stuck_s`` is let go: what waits for a
+        client is a whole fleet, and there is room for a few of those only.
+        """
+        if self.followers >= _MOST_FOLLOWERS:
+            await context.abort(
+                grpc.StatusCode.RESOURCE_EXHAUSTED, f"{_MOST_FOLLOWERS} consoles follow already"
+            )
         interval_s = min(60.0, max(0.1, request.min_interval_s or 0.5))
-        seen = -1
-        while True:
-            began_s = self._clock.monotonic_s()
-            yield self._newest()
-            seen = self._bell.rung
-            await asyncio.sleep(max(0.0, began_s + interval_s - self._clock.monotonic_s()))
-            await self._bell.after(seen)
+        self.followers += 1
+        try:
+            while True:
+                began_s = self._clock.monotonic_s()
+                patience = self._patience()
+                yield self._newest()
+                patience.cancel()
+                seen = self._bell.rung
+                wait_s = max(interval_s, self._build_s / _BUILD_SHARE)
+                await asyncio.sleep(max(0.0, began_s + wait_s - self._clock.monotonic_s()))
+                await self._bell.after(seen)
+        finally:
+            patience.cancel()
+            self.followers -= 1
+
+    def _patience(self) -> asyncio.TimerHandle:
+        """Have the call that is being served cancelled when its write takes too long."""
+        serving = asyncio.current_task()
+
+        def let_go() -> None:
+            _LOG.warning("a console that did not read for %.0f s was let go", self.stuck_s)
+            if serving is not None:
+                serving.cancel()
+
+        return asyncio.get_running_loop().call_later(self.stuck_s, let_go)
 
     def _newest(self) -> query_pb2.Fleet:
-        """Return the answer of the newest look, built once for all who follow."""
+        """Return the answer of the newest look, built once for all who ask."""
         if self._built[0] != self._bell.rung:
+            began_s = self._clock.monotonic_s()
             self._built = (self._bell.rung, self._answers.fleet())
+            self._build_s = self._clock.monotonic_s() - began_s
         return self._built[1]
 
     async def GetIncident(
@@ -195,6 +242,14 @@ class QueryService(query_pb2_grpc.QueryServicer):  # type: ignore[misc]  # the g
         """Return what was told to whom, newest first."""
         limit = min(request.limit or 100, _MOST_ROWS)
         return await self._from_disk(context, listed, self._store, limit, request.state)
+
+    async def History(self, request: query_pb2.HistoryRequest, context: Context) -> query_pb2.HistoryReply:
+        """Return one series over a window, and where it comes from."""
+        try:
+            return await self._history.answer(request)
+        except ValueError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            raise
 
     async def _from_disk(
         self, context: Context, read: Callable[P, T], *arguments: P.args, **names: P.kwargs

@@ -8,8 +8,10 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import grpc
+import grpc.aio
 import pytest
 from tests.collector.rig import (
     Rig,
@@ -223,3 +225,55 @@ async def test_states_follow_open_incidents(rig: Rig) -> None:
     assert [gpu.state for gpu in fleet.nodes[0].gpus] == ["ok", "slow"]
     assert fleet.jobs[0].state == "degraded"
     assert fleet.jobs[0].straggler == "train rank 1 (n1)"
+
+
+async def _with_many_nodes(rig: Rig, count: int) -> None:
+    for number in range(count):
+        rig.collector.fleet.remember(f"node-with-a-long-name-{number:06d}", 1.0, 1.0)
+
+
+async def _read_on(call: Any) -> None:
+    while await call.read():
+        pass
+
+
+async def test_a_follower_that_does_not_read_is_let_go_and_holds_nobody_up(rig: Rig) -> None:
+    """Its call ends after a while; batches and the other followers go on meanwhile."""
+    await _with_many_nodes(rig, 16_000)
+    rig.collector._query.stuck_s = 3.0
+    stuck = rig.query.FollowFleet(query_pb2.FollowFleetRequest(min_interval_s=0.1))
+    reading = rig.query.FollowFleet(query_pb2.FollowFleetRequest(min_interval_s=0.1))
+    agent = await rig.agent()
+    for sequence in range(1, 6):
+        await agent.send(batch(sequence))
+        await agent.until_acknowledged(sequence)
+        assert len((await reading.read()).nodes) >= 16_000
+    draining = asyncio.create_task(_read_on(reading))
+    await eventually(lambda: rig.collector._query.followers == 1)
+    draining.cancel()
+    stuck.cancel()
+
+
+async def test_more_followers_than_there_is_room_for_are_told_so(rig: Rig) -> None:
+    """What waits for a follower is a whole fleet: their number is bounded."""
+    calls = [rig.query.FollowFleet(query_pb2.FollowFleetRequest()) for _ in range(64)]
+    for call in calls:
+        await call.read()
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await rig.query.FollowFleet(query_pb2.FollowFleetRequest()).read()
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    for call in calls:
+        call.cancel()
+    await eventually(lambda: rig.collector._query.followers == 0)
+
+
+async def test_pages_of_nodes_make_up_the_fleet(rig: Rig) -> None:
+    """A client with a small limit takes the nodes page by page, each once and in order."""
+    await _with_many_nodes(rig, 25)
+    pages = [
+        await rig.query.GetFleet(query_pb2.GetFleetRequest(first_node=first, most_nodes=10))
+        for first in (0, 10, 20)
+    ]
+    assert [len(page.nodes) for page in pages] == [10, 10, 5]
+    whole = await rig.query.GetFleet(query_pb2.GetFleetRequest())
+    assert [node.node for page in pages for node in page.nodes] == [node.node for node in whole.nodes]

@@ -54,16 +54,20 @@ class NodeText:
     """What of a node's summary stands still while its Hello and its ranks do."""
 
     hello: wire.Hello | None
-    ranks: tuple[tuple[str, int], ...]
-    job: str
+    version: int
     head: bytes
     gpus: tuple[bytes, ...]
 
 
 def text_of(
-    name: str, hello: wire.Hello | None, devices: Sequence[str], ranks: tuple[tuple[str, int], ...], job: str
+    name: str,
+    hello: wire.Hello | None,
+    devices: Sequence[str],
+    ranks: Sequence[tuple[str, int]],
+    job: str,
+    version: int,
 ) -> NodeText:
-    """Encode what stands still: names, labels, and each GPU's name and rank."""
+    """Encode what stands still: names, labels, and each GPU's name and rank as of a ``version`` of the jobs."""
     names = _gpu_names(hello)
     head = query_pb2.NodeSummary(
         node=name,
@@ -73,8 +77,7 @@ def text_of(
     )
     return NodeText(
         hello=hello,
-        ranks=ranks,
-        job=job,
+        version=version,
         head=head.SerializeToString(),
         gpus=tuple(
             query_pb2.GpuSummary(

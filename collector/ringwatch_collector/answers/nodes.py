@@ -49,6 +49,7 @@ class NodeTexts:
     def __init__(self) -> None:
         self._texts: dict[int, NodeText] = {}
         self._key: tuple[tuple[int, int], ...] = ()
+        self._version = 0
         self._ranks: dict[tuple[int, str], tuple[str, int]] = {}
         self._job_of_node: dict[int, str] = {}
 
@@ -57,19 +58,22 @@ class NodeTexts:
         key = tuple((job.number, job.layout) for job in fleet.jobs)
         if key != self._key:
             self._key = key
+            self._version += 1
             self._ranks = _ranks_by_gpu(view)
             self._job_of_node = _jobs_by_node(view)
 
     def of(self, node: Node) -> NodeText:
         """Return what stands still of a node's summary."""
+        known = self._texts.get(node.index)
+        if known is not None and known.hello is node.hello and known.version == self._version:
+            return known
         binding = node.bindings.get(Table.GPU)
         devices = binding.devices if binding is not None else ()
         ranks = tuple(self._ranks.get((node.index, device), ("", -1)) for device in devices)
         job = self._job_of_node.get(node.index, "")
-        known = self._texts.get(node.index)
-        if known is None or known.hello is not node.hello or known.ranks != ranks or known.job != job:
-            known = self._texts[node.index] = text_of(node.name, node.hello, devices, ranks, job)
-        return known
+        text = text_of(node.name, node.hello, devices, ranks, job, self._version)
+        self._texts[node.index] = text
+        return text
 
 
 class NodeAnswers:

@@ -8,8 +8,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class GetFleetRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("first_node", "most_nodes")
+    FIRST_NODE_FIELD_NUMBER: _ClassVar[int]
+    MOST_NODES_FIELD_NUMBER: _ClassVar[int]
+    first_node: int
+    most_nodes: int
+    def __init__(self, first_node: _Optional[int] = ..., most_nodes: _Optional[int] = ...) -> None: ...
 
 class FollowFleetRequest(_message.Message):
     __slots__ = ("min_interval_s",)
