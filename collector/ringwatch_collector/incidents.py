@@ -251,7 +251,7 @@ def _retold(incident: Incident, cause: Fused) -> Incident:
         # One of many says nothing about the whole: it neither narrows it nor closes it.
         return replace(incident, findings=(*kept, *cause.findings))
     incident = replace(incident, findings=(*cause.findings, *kept))
-    if primary.verdict is Verdict.CANNOT_TELL and incident.verdict is not Verdict.CANNOT_TELL:
+    if primary.verdict is Verdict.CANNOT_TELL and _says_more(incident, primary):
         return incident  # what was concluded before says more than this finding alone
     return replace(
         incident,
@@ -264,6 +264,14 @@ def _retold(incident: Incident, cause: Fused) -> Incident:
         confidence=primary.confidence,
         onset_s=min(primary.onset_s, incident.onset_s),
     )
+
+
+def _says_more(incident: Incident, finding: Finding) -> bool:
+    """Tell whether the incident has a conclusion, or a culprit where the finding has neither."""
+    unplaced = ("none", "job", "fleet")
+    if incident.verdict is not Verdict.CANNOT_TELL:
+        return incident.culprit.kind not in unplaced or finding.culprit.kind in unplaced
+    return incident.culprit.kind not in unplaced and finding.culprit.kind in unplaced
 
 
 def _member(finding: Finding) -> tuple[str, IncidentKind, Subject]:

@@ -71,7 +71,9 @@ def _inside(view: FleetView, job: JobView, nodes: set[int], groups: int) -> Cove
     node = nodes.pop()
     name = node_name(view, node)
     text = f"only the {groups} groups that lie within {name} are slow, those within other nodes are not"
-    evidence = [Evidence(at_s=view.now_s, bearing=Bearing.SUPPORTS, text=text, source="collectives", node=name)]
+    evidence = [
+        Evidence(at_s=view.now_s, bearing=Bearing.SUPPORTS, text=text, source="collectives", node=name)
+    ]
     errors = view.gpu.latest(BY_NAME["gpu.nvlink_errors_per_s"].id)
     rows = np.flatnonzero((np.asarray(view.gpu.node_of) == node) & (errors > NVLINK_ERRORS_PER_S))
     evidence += [
@@ -93,7 +95,9 @@ def _across(view: FleetView, node: int, groups: int, left: int) -> Cover:
     text = f"{name} is in all {groups} slow groups that cross nodes; {left} nodes are"
     if left == 1:
         text = f"{name} is the only node in all {groups} slow groups that cross nodes and in no healthy one"
-    evidence = [Evidence(at_s=view.now_s, bearing=Bearing.SUPPORTS, text=text, source="collectives", node=name)]
+    evidence = [
+        Evidence(at_s=view.now_s, bearing=Bearing.SUPPORTS, text=text, source="collectives", node=name)
+    ]
     evidence += [
         Evidence(at_s=view.now_s, bearing=Bearing.SUPPORTS, text=words, source="ports", node=name)
         for _, words in trouble[:4]

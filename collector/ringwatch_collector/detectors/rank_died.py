@@ -26,6 +26,8 @@ from ringwatch_proto.records import (
 
 # Ends of ranks further apart than this are two stories.
 BURST_S: Final = 15.0
+# Those who only say that a peer is lost waited for it as long as PyTorch's watchdog does: ten minutes by default.
+WATCHDOG_S: Final = 900.0
 # A node whose batches come later may hold the earlier death: wait for it this long, no longer.
 HEARD_S: Final = 0.3
 HEARD_AT_MOST_S: Final = 1.5
@@ -88,9 +90,14 @@ def _end(event: SeenEvent) -> End | None:
 def _newest_burst(ends: list[End]) -> list[End]:
     ends = sorted(ends, key=lambda end: end.event.at_s)
     first = len(ends) - 1
-    while first > 0 and ends[first].event.at_s - ends[first - 1].event.at_s <= BURST_S:
+    while first > 0 and ends[first].event.at_s - ends[first - 1].event.at_s <= _apart_s(ends[first:]):
         first -= 1
     return ends[first:]
+
+
+def _apart_s(burst: list[End]) -> float:
+    """Return how much earlier an end may be and still belong: watchdogs speak minutes after the first death."""
+    return WATCHDOG_S if all(end.follower and not end.silent for end in burst) else BURST_S
 
 
 def _heard_from_all(view: FleetView, job: JobView | None, ends: list[End]) -> bool:

@@ -11,7 +11,14 @@ from ringwatch_collector.detectors.compute_ratio import ratios_of
 from ringwatch_collector.detectors.confidence import DIRECT, READING, agreed
 from ringwatch_collector.detectors.held import Held, held_rank
 from ringwatch_collector.detectors.pace import Pace, pace_of
-from ringwatch_collector.detectors.persistent import PERSISTENT_SHARE, Alarm, alarms, blocks_of, scored
+from ringwatch_collector.detectors.persistent import (
+    PERSISTENT_SHARE,
+    RECENT_BLOCKS,
+    Alarm,
+    alarms,
+    blocks_of,
+    scored,
+)
 from ringwatch_collector.detectors.places import gpus_held, rank_subject, seconds
 from ringwatch_collector.detectors.robust import Array, block_means
 from ringwatch_collector.detectors.straggler_causes import UNEXPLAINED, Cause, cause_of
@@ -74,7 +81,8 @@ class ComputeStraggler:
             pace = pace_of(window)
             if window.rows.size >= LEAST_STEPS:
                 cases = _cases(window, view.now_s, slower=pace.slower_than(LEAST_SLOWER, unknown=True))
-                findings += by_node([_finding(view, window, pace, case) for case in cases], view, window)
+                found = [_finding(view, window, pace, case) for case in cases]
+                findings += by_node(found, view, window, _elevated(window, cases) if found else ())
         return findings
 
 
@@ -112,6 +120,14 @@ def _compared(window: Window, *, slower: bool) -> list[_Case]:
                 for alarm, change in raised.values() if change is changed_only]  # fmt: skip
         cases += [_case(window, recent, waits, alarm) for alarm in mine]
     return [case for case in cases if case is not None]
+
+
+def _elevated(window: Window, cases: list[_Case]) -> frozenset[int]:
+    """Return the columns that are over their peers by half as much as the accused, in the newest blocks."""
+    ratios = ratios_of(window, blocks_of(window.ended_s))
+    least = min(float(np.log(max(case.ratio, 1.0))) for case in cases) / 2
+    over = ratios.change[-RECENT_BLOCKS:].mean(axis=0) > max(least, LEAST_EFFECT / 2)
+    return frozenset(window.columns[ratios.compared[over]].tolist())
 
 
 def _all_along(level: Array) -> bool:
