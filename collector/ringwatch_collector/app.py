@@ -32,6 +32,7 @@ from ringwatch_collector.fleet.state import FleetState
 from ringwatch_collector.follow import Bell
 from ringwatch_collector.fusion import Fused, fuse
 from ringwatch_collector.ground import data_folder, database_url, fleet_policy, lock_folder
+from ringwatch_collector.history.app import History
 from ringwatch_collector.incidents import IncidentBook, IncidentPolicy
 from ringwatch_collector.ingest import TelemetryService
 from ringwatch_collector.intake import FleetIntake
@@ -144,6 +145,13 @@ class Collector:
             repair=config.repair,
             folder=data_folder(config),
         )
+        self.history = History(
+            config.history,
+            fleet=self.fleet,
+            counters=self.counters,
+            incidents=self.book.all,
+            now_s=self.clock.now_s,
+        )
         self._query = QueryService(
             answers=self.answers,
             fleet=self.fleet,
@@ -152,6 +160,7 @@ class Collector:
             audit=self.audit,
             desk=self.desk,
             silences=self.silences,
+            history=self.history.answers,
             bell=self.bell,
             clock=self.clock,
         )
@@ -197,7 +206,13 @@ class Collector:
         )
 
     def _troubles(self) -> list[str]:
-        found = [*self.store.troubles, *self.alerts.troubles, *self.runs.troubles, *self.access.troubles()]
+        found = [
+            *self.store.troubles,
+            *self.alerts.troubles,
+            *self.history.troubles,
+            *self.runs.troubles,
+            *self.access.troubles(),
+        ]
         found.extend(self.recording.troubles)
         found.extend(f"left out of the knowledge: {each}" for each in overrides.troubles())
         if self.clock.steps:
@@ -245,6 +260,7 @@ class Collector:
             asyncio.create_task(self.runs.run(), name="runs"),
             asyncio.create_task(self._keep_house(), name="housekeeping"),
             asyncio.create_task(self.alerts.run(), name="sight"),
+            asyncio.create_task(self.history.run(), name="history"),
             asyncio.create_task(self.recording.run(), name="recording"),
             asyncio.create_task(self.access.run(), name="access"),
         ]
@@ -278,6 +294,7 @@ class Collector:
             await self._server.stop(grace=min(0.5, self._config.shutdown_s))
         await asyncio.to_thread(self._exporter.stop)
         await asyncio.to_thread(self.alerts.stop, self._config.shutdown_s)
+        await asyncio.to_thread(self.history.stop, self._config.shutdown_s)
         await self.audit.settle(self._config.shutdown_s)
         await asyncio.to_thread(self.store.close, self._config.shutdown_s)
         self._lock.close()

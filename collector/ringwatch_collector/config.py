@@ -15,6 +15,7 @@ from ringwatch_collector.alerts.config import AlertsConfig
 from ringwatch_collector.bus.config import ROLES, BusConfig
 from ringwatch_collector.recording.settings import RecordingConfig
 from ringwatch_collector.repair.config import RepairConfig, RunbooksConfig
+from ringwatch_collector.history.config import HistoryConfig
 from ringwatch_collector.store.retention import Kept
 from ringwatch_proto.errors import ConfigError
 
@@ -112,6 +113,8 @@ class CollectorConfig:
     """Section [store]: how long what is kept."""
     alerts: AlertsConfig = AlertsConfig()
     """Section [alerts]: who is told, how fast, and how long it is tried."""
+    history: HistoryConfig = HistoryConfig()
+    """Section [history]: where series go and how often."""
 
     @property
     def plaintext_off_loopback(self) -> bool:

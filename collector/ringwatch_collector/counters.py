@@ -33,4 +33,6 @@ class Counters:
     alerts: Counter[tuple[str, str]] = field(default_factory=Counter)
     # Heartbeats by result: sent, failed, withheld.
     heartbeats: Counter[str] = field(default_factory=Counter)
+    # Remote write by result: samples_sent, samples_dropped, failures, snapshot_overtaken.
+    history: Counter[str] = field(default_factory=Counter)
     ticks: int = 0
