@@ -19,6 +19,8 @@ from ringwatch_proto.signals import BY_ID, BY_NAME, Table
 _STATE: Final = BY_NAME["gpu.state"].id
 # Rates take two beats; a GPU that does not answer is known to be silent after four.
 _MOST_BEATS: Final = 6
+# GPUs are looked at for so long: the second reading of their slower group, from which rates come, is in it.
+_GPUS_S: Final = 1.0
 
 
 @runtime_checkable
@@ -57,6 +59,7 @@ async def look(sources: Iterable[Source], *, interval_s: float = 1.0, deadline_s
     events: list[EventRecord] = []
     owners: tuple[GpuOwner, ...] = ()
     beats = 0
+    gpus_since_s = math.inf
     enough = asyncio.Event()
     join = XidJoin()
     looked_at = list(sources)
@@ -68,7 +71,11 @@ async def look(sources: Iterable[Source], *, interval_s: float = 1.0, deadline_s
             tables.update({table.table: table for table in reading.tables})
             events.extend(reading.events)
             owners = owners if reading.owners is None else reading.owners
+        now_s = time.monotonic()
+        if Table.GPU in tables:
+            gpus_since_s = min(gpus_since_s, now_s)
         settled = all(each.up is not None for each in sampler.health.values()) and _all_known(tables)
+        settled = settled and (Table.GPU not in tables or now_s - gpus_since_s >= _GPUS_S)
         late_s = max(deadline_s, _MOST_BEATS * interval_s)
         if (beats >= 2 and settled) or time.monotonic() - began_s > late_s:
             enough.set()

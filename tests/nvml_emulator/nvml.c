@@ -320,6 +320,39 @@ int nvmlGpmMetricsGet(Metrics *metrics) {
     return OK;
 }
 
+/* ---- what only other tools ask ---- */
+#define PLAIN(name, type, expression) int name(Gpu *gpu, type *value) { *value = (expression); return enter(gpu, "plain"); }
+PLAIN(nvmlDeviceGetIndex, uint, gpu->number)
+PLAIN(nvmlDeviceGetMinorNumber, uint, gpu->number)
+PLAIN(nvmlDeviceGetDisplayActive, uint, 0)
+PLAIN(nvmlDeviceGetDisplayMode, uint, 0)
+PLAIN(nvmlDeviceGetPerformanceState, uint, 0)
+PLAIN(nvmlDeviceGetTotalEnergyConsumption, ull, grown(gpu, "energy", profile()->power_limit_w * 600))
+int nvmlSystemGetCudaDriverVersion_v2(int *version) { *version = 13000; return OK; }
+int nvmlDeviceGetCudaComputeCapability(Gpu *gpu, int *major, int *minor) { *major = profile()->architecture; *minor = 0; return enter(gpu, "plain"); }
+int nvmlDeviceGetTemperature(Gpu *gpu, uint sensor, uint *value) { (void)sensor; *value = of(gpu, "temperature", 54); return enter(gpu, "temperature"); }
+int nvmlDeviceGetMemoryInfo(Gpu *gpu, ull *memory) {
+    Memory2 now;
+    int code = nvmlDeviceGetMemoryInfo_v2(gpu, &now);
+    memory[0] = now.total; memory[1] = now.free; memory[2] = now.used + now.reserved;
+    return code;
+}
+int nvmlDeviceGetTotalEccErrors(Gpu *gpu, uint kind, uint counter, ull *count) { *count = ecc_total(gpu, kind, counter); return enter(gpu, "ecc"); }
+int nvmlDeviceGetPcieThroughput(Gpu *gpu, uint way, uint *value) { (void)way; *value = 2000000; usleep(20000); return enter(gpu, "throughput"); }
+int nvmlDeviceGetGraphicsRunningProcesses_v3(Gpu *gpu, uint *count, Process *processes) { (void)processes; *count = 0; return enter(gpu, "processes"); }
+int nvmlDeviceGetMPSComputeRunningProcesses_v3(Gpu *gpu, uint *count, Process *processes) { (void)processes; *count = 0; return enter(gpu, "processes"); }
+int nvmlDeviceGetProcessUtilization(Gpu *gpu, void *samples, uint *count, ull since) { (void)samples; (void)since; *count = 0; int code = enter(gpu, "processes"); return code ? code : NOT_FOUND; }
+int nvmlDeviceGetDriverModel_v2(Gpu *gpu, uint *current, uint *pending) { (void)gpu; (void)current; (void)pending; return NOT_SUPPORTED; }
+int nvmlDeviceGetDriverModel(Gpu *gpu, uint *current, uint *pending) { (void)gpu; (void)current; (void)pending; return NOT_SUPPORTED; }
+int nvmlDeviceGetHandleByUUID(const char *uuid, Gpu **gpu) {
+    for (int i = 0; i < listed_count; i++) {
+        char own[96];
+        snprintf(own, sizeof own, "GPU-%08d-0000-0000-0000-000000000000", listed[i]);
+        if (!strcmp(own, uuid)) { *gpu = &gpus[listed[i]]; return OK; }
+    }
+    return NOT_FOUND;
+}
+
 int nvmlDeviceResetGpuLockedClocks(Gpu *gpu) { return enter(gpu, "reset_clocks"); }
 
 /* ---- events: "xid.<n>" is gpu * 100000 + code, for n from 1 to "xid.count" ---- */

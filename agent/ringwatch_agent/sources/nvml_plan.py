@@ -180,6 +180,13 @@ def support() -> dict[str, str]:
     return told | {"mig_instances": _MIG}
 
 
+def periods() -> dict[str, float]:
+    """Return how many seconds lie between two readings of each signal; 0 is at every beat."""
+    told: dict[str, float] = dict.fromkeys(OWN, FAST) | dict.fromkeys((*links.SIGNALS, "mig_instances"), SLOW)
+    told |= {name: entry.every_s for entry in ENTRIES for name in entry.signals}
+    return told | {field.signal: every_s for every_s, batch in BATCHES for field in batch}
+
+
 def signals() -> tuple[str, ...]:
     """Return every signal that the reader can give."""
     return tuple(support())

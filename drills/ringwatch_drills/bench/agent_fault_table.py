@@ -185,7 +185,7 @@ def _absent_once(*metrics: str) -> Shows:
         values = [page.gpu(metric) for metric in metrics]
         if any(value is not None and value < 0 for value in values):
             return ""
-        return "rates absent for one interval, then back; none below 0" if values == [None] * 3 else ""
+        return "rates absent for the interval, none below 0" if values == [None] * 3 else ""
 
     return shows
 
