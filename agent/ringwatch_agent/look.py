@@ -65,7 +65,7 @@ async def look(sources: Iterable[Source], *, interval_s: float = 1.0, deadline_s
     looked_at = list(sources)
 
     def take(readings: list[Reading], now: Instant) -> None:
-        nonlocal beats, owners
+        nonlocal beats, owners, gpus_since_s
         beats += 1
         for reading in join.join(readings, now.monotonic_ns / 1e9):
             tables.update({table.table: table for table in reading.tables})
