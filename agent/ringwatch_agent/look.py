@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -76,15 +77,16 @@ async def look(sources: Iterable[Source], *, interval_s: float = 1.0, deadline_s
             gpus_since_s = min(gpus_since_s, now_s)
         settled = all(each.up is not None for each in sampler.health.values()) and _all_known(tables)
         settled = settled and (Table.GPU not in tables or now_s - gpus_since_s >= _GPUS_S)
-        late_s = max(deadline_s, _MOST_BEATS * interval_s)
-        if (beats >= 2 and settled) or time.monotonic() - began_s > late_s:
+        if beats >= 2 and settled:
             enough.set()
 
     sampler = Sampler(take, interval_s=interval_s, deadline_s=deadline_s)
     for source in looked_at:
         sampler.add(source)
     running = asyncio.create_task(sampler.run())
-    await enough.wait()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(max(deadline_s, _MOST_BEATS * interval_s)):
+            await enough.wait()
     explained = await asyncio.to_thread(_explained, looked_at, sampler.health, tables)
     await sampler.stop()
     await running
