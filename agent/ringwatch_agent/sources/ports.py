@@ -27,6 +27,8 @@ from ringwatch_proto.signals import Table
 _KEPT_PORTS: Final = 40
 # Addresses and ports are looked for so often, and at once when an interface comes or goes.
 _LOOK_EVERY_S: Final = 10.0
+# As many flaps between two looks as the rule of flapping asks for.
+_MOST_FLAPS: Final = 3
 Addresses = Mapping[str, tuple[str, ...]]
 Errors = Callable[[str, float], Mapping[str, float]]
 
@@ -76,6 +78,7 @@ class PortsSource:
         self._rates = Rates()
         self._columns = Columns(Table.PORT)
         self._up: dict[str, bool] = {}
+        self._losses: dict[str, int] = {}
         self._readers: list[PortReader] = []
         self._left_out = 0
         self._known: Addresses = {}
@@ -154,8 +157,17 @@ class PortsSource:
 
     def _changes(self, rows: list[PortRow]) -> list[EventRecord]:
         before, self._up = self._up, {row.device.id: row.up for row in rows}
-        turned = [row for row in rows if before.get(row.device.id, row.up) != row.up]
-        return [_link_event(row) for row in turned]
+        lost, self._losses = self._losses, {row.device.id: _losses(row) for row in rows}
+        found: list[EventRecord] = []
+        for row in rows:
+            port = row.device.id
+            if before.get(port, row.up) != row.up:
+                found.append(_link_event(row, up=row.up))
+            elif row.up and (times := self._losses[port] - lost.get(port, self._losses[port])) > 0:
+                # The link went and came between two looks: the counter saw what the state did not.
+                flaps = min(times, _MOST_FLAPS)
+                found += [_link_event(row, up=up, times=times) for _ in range(flaps) for up in (False, True)]
+        return found
 
 
 def _names(folder: Path) -> frozenset[str]:
@@ -165,14 +177,21 @@ def _names(folder: Path) -> frozenset[str]:
         return frozenset()
 
 
-def _link_event(row: PortRow) -> EventRecord:
+def _losses(row: PortRow) -> int:
+    """Return how often the port has lost its link; the carrier of an interface changes twice for that."""
+    downed = row.counters.get("link_downed_per_s")
+    return row.counters.get("carrier_changes_per_s", 0) // 2 if downed is None else downed
+
+
+def _link_event(row: PortRow, *, up: bool, times: int = 0) -> EventRecord:
+    between = f", {times} times between two looks" if times else ""
     return EventRecord(
         wall_ns=time.time_ns(),
-        kind=events.PORT_UP if row.up else events.PORT_DOWN,
-        severity=Severity.INFO if row.up else Severity.WARNING,
+        kind=events.PORT_UP if up else events.PORT_DOWN,
+        severity=Severity.INFO if up else Severity.WARNING,
         source="ports",
         device=row.device.id,
-        text=f"{row.device.name}: link {'up' if row.up else 'down'}",
+        text=f"{row.device.name}: link {'up' if up else 'down'}{between}",
     )
 
 

@@ -15,7 +15,8 @@ from typing import Any, Final
 from ringwatch_proto.errors import SourceError, SourceUnsupported
 
 _GREETING: Final = b"CLIENT PROTOCOL 2\nSET FORMAT json\n"
-_QUESTION: Final = b"TIMEOUT 5\nSTATUS\n"
+# Shorter than the agent's own deadline for a read.
+_QUESTION: Final = b"TIMEOUT 3\nSTATUS\n"
 _MOST_BYTES: Final = 64 << 20
 _MOST_RANKS: Final = 1_000_000
 
@@ -41,15 +42,17 @@ class RasGroup:
 
 
 def ask(host: str, port: int, within_s: float) -> list[RasGroup]:
-    """Return the groups of the job behind a RAS socket.
+    """Return the groups of the job behind a RAS socket, none when nobody listens: there is no job.
 
-    Raises SourceUnsupported when nobody listens or NCCL is too old for JSON, SourceError when the answer
-    does not come, or is cut off.
+    Raises SourceUnsupported when NCCL is too old for JSON, SourceError when the answer does not come, or is
+    cut off.
     """
     try:
-        connection = socket.create_connection((host, port), timeout=2.0)
+        connection = socket.create_connection((host, port), timeout=1.0)
+    except ConnectionRefusedError:
+        return []
     except OSError as error:
-        raise SourceUnsupported(f"no NCCL RAS at {host}:{port}: {error.strerror or error}") from error
+        raise SourceError(f"NCCL RAS at {host}:{port}: {error.strerror or error}") from error
     with connection:
         try:
             connection.settimeout(within_s)

@@ -22,7 +22,7 @@ _NAN: Final = math.nan
 # Each answer is work for every process of the job: seldom while it runs, more often while nothing moves.
 _MOVING_EVERY_S: Final = 30.0
 _STILL_EVERY_S: Final = 5.0
-_WITHIN_S: Final = 8.0
+_WITHIN_S: Final = 3.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from ringwatch_agent.sources.base import Reading
 from ringwatch_agent.sources.file_steps import FileStepsSource
 from ringwatch_agent.sources.horovod import horovod_source
 from ringwatch_agent.sources.outsiders import FIRST_ROW, Roster
+from ringwatch_collector.detectors.all import ALL
 from ringwatch_collector.detectors.straggler_compute import ComputeStraggler
 from ringwatch_proto.layout import COLLECTIVE, STEP, Collective
 
@@ -117,3 +118,19 @@ def test_a_straggler_of_a_timeline_is_found_by_the_collectors_own_detector(tmp_p
     assert len(job.slots) == TENSORS
     (finding,) = collector.findings(ComputeStraggler())
     assert (finding.culprit.job, finding.culprit.rank) == ("llm", 2)
+
+
+def test_a_healthy_job_without_a_hook_raises_nothing(tmp_path: Path) -> None:
+    """What the hook would tell besides is absent, and absent is no fault: all detectors are quiet."""
+    path = tmp_path / "timeline.json"
+    count, usual_us = 200, 90_000.0
+    path.write_text(header(time.time() - count * usual_us / 1e6))
+    reader, collector = source(path), Collector()
+    for number in range(count):
+        with path.open("a") as file:
+            file.write(step(number * usual_us, {number % RANKS: 300.0 * (number % 3)}))
+        if number % 10 == 9:
+            collector.take(reader.read())
+            collector.learn()
+    assert collector.job().reference_steps > 0
+    assert collector.findings(*ALL) == []

@@ -111,6 +111,25 @@ def test_a_link_that_goes_and_comes_is_two_events(tmp_path: Path) -> None:
     assert value(down, "up", "eth0") == 0
 
 
+def test_a_link_that_flaps_between_two_looks_is_seen_by_its_counter(tmp_path: Path) -> None:
+    """The state is up both times; at most three flaps a look are told one by one."""
+    net(tmp_path, "eth0", carrier_changes=2)
+    rdma(tmp_path, **{"counters/link_downed": 4})
+    ports = source(tmp_path)
+    assert ports.read().events == ()
+    net(tmp_path, "eth0", carrier_changes=4)
+    rdma(tmp_path, **{"counters/link_downed": 54})
+    told = [(event.device, event.kind) for event in ports.read().events]
+    assert told == [
+        ("eth0", events.PORT_DOWN),
+        ("eth0", events.PORT_UP),
+        *[("mlx5_0/1", events.PORT_DOWN), ("mlx5_0/1", events.PORT_UP)] * 3,
+    ]
+    net(tmp_path, "eth0", carrier_changes=0)
+    rdma(tmp_path, **{"counters/link_downed": 0})
+    assert ports.read().events == ()
+
+
 def test_rdma_ports_are_read_in_bytes(tmp_path: Path) -> None:
     """Data counters count 32-bit words; what waits for credits counts as it is."""
     rdma(tmp_path, **{"counters/port_xmit_wait": 0})
