@@ -1,8 +1,9 @@
 """Which one place explains all slow groups and no healthy one: a node's links, or the links inside a node.
 
-The rule of the smallest cover: the place has to be in every group that is slow, and in no comparable group that is
-not (after Tencent's Holmes, NSDI 2025, which asks for the most likely shared link). Where several places are left, a
-port that counts errors or runs below the fleet's speed decides; where that leaves several too, nobody is named.
+The rule of the smallest cover: the place has to be in every group that is slow, and in no comparable group
+that is not (after Tencent's Holmes, NSDI 2025, which asks for the most likely shared link). Where several
+places are left, a port that counts errors or runs below the fleet's speed decides; where that leaves several
+too, nobody is named.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ from ringwatch_proto.records import (
 )
 
 FRESH_S: Final = 3.5
-# Not the minutes of a watchdog: a stopped process is seen at once, anything else needs patience. How much, the
-# longest collective of the newest steps says: ranks that wait for a late one wait there.
+# Not the minutes of a watchdog: a stopped process is seen at once, anything else needs patience. How
+# much, the longest collective of the newest steps says: ranks that wait for a late one wait there.
 STOPPED_S, STOPPED_LONGEST = 2.0, 2.0
 STALLED_S, STALLED_LONGEST = 10.0, 4.0
 RECENT_STEPS: Final = 64

@@ -86,7 +86,7 @@ def _stages(window: Window) -> _Shape | None:
         verdict=Verdict.STRUCTURAL,
         cost=cost,
         weight=(READING, READING),
-        text=f"the ranks of one stage ({ranks.min()}-{ranks.max()}) compute {float(np.median(ratio)):.2f} times as "
+        text=f"the ranks of one stage ({ranks.min()}-{ranks.max()}) compute {np.median(ratio):.2f} times as "
         f"long as those of the {len(groups) - 1} others, in {percent(often)} of the steps, all of them alike",
         inputs={"stage_ratio": float(np.median(ratio)), "steps_share": often, "stages": float(len(groups))},
     )
@@ -114,7 +114,7 @@ def _rotation(window: Window) -> _Shape | None:
     if explained >= EXPLAINED:
         return _Shape(
             cause="sequence_lengths", verdict=Verdict.WORKLOAD, cost=cost, weight=(READING, DIRECT),
-            text=f"{words}; the amount of work that the job tells explains {percent(explained)} of the difference",
+            text=f"{words}; the amount of work that the job tells explains {percent(explained)} of it",
             inputs=inputs | {"explained_share": explained},
         )  # fmt: skip
     if float(np.median(excess[:, worst])) < SPIKY * cost * step_s:
@@ -180,13 +180,13 @@ def _finding(view: FleetView, window: Window, shape: _Shape) -> Finding:
         summary=f"{job.job} loses {percent(shape.cost)} of its time to uneven work; {shape.text}",
         evidence=(Evidence(at_s=view.now_s, bearing=Bearing.SUPPORTS, text=shape.text, source="steps"),),
         ruled_out=(
-            RuledOut(cause="a slow rank", reason="no one rank is over its peers for long: who is last changes, "
+            RuledOut(cause="a slow rank", reason="no rank is over its peers for long: who is last changes, "
                      "or all ranks of a stage are alike"),
         ),
         why=Why(
-            rule="a stage that is over the others in nearly all steps is structure; within a stage a last rank that "
-            "changes from step to step is workload, or stalls where few steps hold most of it",
-            source="what-if analysis of stragglers (ByteDance, OSDI 2025); rotation test as its seq-length signature",
+            rule="a stage that is over the others in nearly all steps is structure; within a stage a last "
+            "rank that changes from step to step is workload, or stalls where few steps hold most of it",
+            source="what-if analysis of stragglers (ByteDance, OSDI 2025), and its signs of sequence lengths",
             inputs={"cost": shape.cost, "step_s": float(np.median(window.step_s)), **shape.inputs},
             thresholds={"cost": LEAST_COST, "stage_ratio": STAGE_RATIO, "most_often_last": ROTATING_SHARE},
         ),

@@ -100,7 +100,8 @@ def _onset(scores: Scores, began: int) -> float:
 def scored(residual: Array, ended_s: Array, floor: float, level: Array | None = None) -> Scores:
     """Return scores whose noise is pooled over all streams and blocks: one step of a small group has none.
 
-    ``level`` are the same residuals without the healthy reference taken off. A reference that was learned from
+    ``level`` are the same residuals without the healthy reference taken off. A reference that was
+    learned from
     steps of this very window makes noise that drifts look small: then theirs counts, up to twice as much.
     """
     highest = int(np.argmax(residual[-RECENT_BLOCKS:].mean(axis=0))) if residual.shape[1] > 3 else -1
@@ -110,6 +111,7 @@ def scored(residual: Array, ended_s: Array, floor: float, level: Array | None = 
     if level is not None:
         apart = np.delete(level, highest, axis=1) if highest >= 0 else level
         mean_sigma = max(mean_sigma, min(MOST_LEVEL * mean_sigma, mean_noise(apart, RECENT_BLOCKS, 0.0)))
-    # What independent noise of this size in the means would be a block: drift counts as noise, not as a fault.
+    # What independent noise of this size in the means would be a block: drift counts as noise, not as a
+    # fault.
     sigma = max(sigma_of(others, floor), mean_sigma * RECENT_BLOCKS**0.5)
     return Scores(residual=residual, sigma=sigma, mean_sigma=mean_sigma, ended_s=ended_s)

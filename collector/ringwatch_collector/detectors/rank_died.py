@@ -26,7 +26,8 @@ from ringwatch_proto.records import (
 
 # Ends of ranks further apart than this are two stories.
 BURST_S: Final = 15.0
-# Those who only say that a peer is lost waited for it as long as PyTorch's watchdog does: ten minutes by default.
+# Those who only say that a peer is lost waited for it as long as PyTorch's watchdog does: ten minutes by
+# default.
 WATCHDOG_S: Final = 900.0
 # A node whose batches come later may hold the earlier death: wait for it this long, no longer.
 HEARD_S: Final = 0.3
@@ -96,7 +97,7 @@ def _newest_burst(ends: list[End]) -> list[End]:
 
 
 def _apart_s(burst: list[End]) -> float:
-    """Return how much earlier an end may be and still belong: watchdogs speak minutes after the first death."""
+    """Return how much earlier an end may be and still belong: watchdogs speak minutes after a death."""
     return WATCHDOG_S if all(end.follower and not end.silent for end in burst) else BURST_S
 
 

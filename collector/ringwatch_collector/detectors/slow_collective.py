@@ -70,18 +70,22 @@ def _of_job(view: FleetView, window: Window) -> Finding | None:
     if not rises or _somebody_late(window, rises):
         return None
     busy = _busy_hosts(view, window.job)
-    link = slow_link(view, window.job)
-    if link is not None and not link.sure_end and (busy or not _fills_transfers(window, rises, link)):
-        link = None
-    cover = cover_of(view, window, rises) if link is None and not busy else None
-    rises = [rise for rise in rises if _lasts(window, rise, named=link is not None or cover is not None)]
-    if not rises:
+    place = _place(view, window, rises, busy=busy)
+    rises = [rise for rise in rises if _lasts(window, rise, named=place is not None)]
+    if not rises or (place is None and busy):
         return None
-    if link is not None:
-        return _placed(view, window, pace, rises, _by_flow(link))
-    if cover is not None:
-        return _placed(view, window, pace, rises, _by_cover(cover))
-    return None if busy else _unplaced(view, window, pace, rises)
+    if place is not None:
+        return _placed(view, window, pace, rises, place)
+    return _unplaced(view, window, pace, rises)
+
+
+def _place(view: FleetView, window: Window, rises: list[Rise], *, busy: bool) -> _Place | None:
+    """Return where transfers are held up: the flows say it best, then the groups that are slow."""
+    link = slow_link(view, window.job)
+    if link is not None and (link.sure_end or not (busy or not _fills_transfers(window, rises, link))):
+        return _by_flow(link)
+    cover = None if busy else cover_of(view, window, rises)
+    return None if cover is None else _by_cover(cover)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

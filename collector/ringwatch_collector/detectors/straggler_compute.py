@@ -29,7 +29,8 @@ from ringwatch_collector.view import FleetView
 from ringwatch_proto.records import Bearing, Evidence, Finding, IncidentKind, Severity, Subject, Why
 
 LEAST_EFFECT: Final = float(np.log(1.05))  # five as the performance rules of SuperBench
-# Without a healthy reference parts differ for good: MegaScale (NSDI 2024) takes machines out that are slower by ten.
+# Without a healthy reference parts differ for good: MegaScale (NSDI 2024) takes machines out that are
+# slower by ten.
 LEVEL_EFFECT: Final = float(np.log(1.08))
 LEVEL_FLOOR: Final = 0.015
 LEVEL_BLOCKS: Final = 30

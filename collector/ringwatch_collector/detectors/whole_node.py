@@ -25,7 +25,8 @@ def by_node(
 ) -> list[Finding]:
     """Put the findings of a node together when its ranks, at least two, are slow for the same.
 
-    ``elevated`` are columns of ranks that are slower too, though not for long enough to be accused by themselves.
+    ``elevated`` are columns of ranks that are slower too, though not for long enough to be accused by
+    themselves.
     """
     kept: list[Finding] = []
     columns = window.columns.tolist()

@@ -56,7 +56,7 @@ def test_who_never_came_is_named_after_ten_seconds() -> None:
 
 
 def test_a_job_whose_collectives_take_long_needs_more_patience() -> None:
-    """Twelve seconds are nothing where ranks wait five seconds in every step; a long step alone is no reason."""
+    """Twelve seconds are nothing where ranks wait five in every step; a long step alone is no reason."""
     waits = (Op(name="world", groups=[range(4)], transfer_s=5.0, share=1.0),)
     assert look(view_of(stalled(4, [1], 12.0), 12.0, ops=waits)) == []
     assert len(look(view_of(stalled(4, [1], 12.0), 12.0, work_s=2.0))) == 1

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.collector.detectors.builders import NOW, Table, event, fleet
+from tests.collector.detectors.builders import NOW, JobSpec, Table, event, fleet, job
 
 from ringwatch_collector.detectors.host_conditions import MEANINGS
 from ringwatch_collector.detectors.host_faults import HostFaults, SourceDown
-from ringwatch_collector.view import SeenEvent
+from ringwatch_collector.view import GpuUser, SeenEvent
 from ringwatch_knowledge import fault_classes
 from ringwatch_proto import events
 from ringwatch_proto.records import Severity, Verdict
@@ -68,6 +68,16 @@ def test_a_file_system_that_does_not_answer_is_named_for_as_long_as_the_node_cou
     assert "storage.hang" in finding.why.source
     assert not finding.latched
     assert HostFaults().look(fleet(count=4, events=(told,), host=host(mounts_not_answering=0))) == []
+
+
+def test_jobs_on_the_node_are_its_victims() -> None:
+    """Those with the hook and those without; a fan alone stops no job."""
+    user = GpuUser(job="slurm-7", user="ada", rank=0, pid=1, program="python3", pod="", how="nvml")
+    hung, fan = condition("mount_not_answering", "/data"), condition("fan_stopped", "bmc FAN1")
+    changed: dict[str, Any] = {"events": (hung, fan), "owners": {("n001", "GPU-1"): (user,)}}
+    first, second = HostFaults().look(fleet(job(JobSpec(steps=20)), **changed))
+    assert [victim.job for victim in first.victims] == ["llm", "slurm-7"]
+    assert second.victims == ()
 
 
 def test_a_condition_that_is_over_is_over() -> None:

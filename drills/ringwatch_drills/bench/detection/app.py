@@ -43,7 +43,8 @@ def run(scale: str, seed: int, datasets: Path | None, say: Say) -> Outcome:
         result = score(suite, ran)
         outcome.results.append(result)
         say(
-            f"{suite} {scenario.name} {scenario.shape.ranks} ranks: {_in_short(result.found, result.false_pages)}"
+            f"{suite} {scenario.name} {scenario.shape.ranks} ranks: "
+            f"{_in_short(result.found, result.false_pages)}"
         )
     outcome.baselines = {"ringwatch": _ours(outcome), **summaries(comparison)}
     outcome.took_s = time.monotonic() - began_s

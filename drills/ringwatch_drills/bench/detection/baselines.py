@@ -1,7 +1,9 @@
-"""Published rules on the same runs: whom each accuses, and when. Each gets what its paper or code says it reads.
+"""Published rules on the same runs: whom each accuses, and when. Each gets what its source says it reads.
 
-They see own work, waits and transfers of every rank and step (``Series``), without the lateness of a wire. Where a
-rule needs something active (Greyhound's GEMM validation) its outcome is granted: own work over the peers' stands in.
+They see own work, waits and transfers of every rank and step (``Series``), without the lateness of a
+wire. Where a
+rule needs something active (Greyhound's GEMM validation) its outcome is granted: own work over the
+peers' stands in.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ def plain_threshold(seen: Seen) -> Accused:
 
 
 def nvrx(seen: Seen) -> Accused:
-    """NVIDIA Resiliency Extension: least median over own median of a section below 0.75, reported every 16 steps.
+    """NVIDIA Resiliency Extension: least median over own median below 0.75, reported every 16 steps.
 
     Source: nvidia-resiliency-ext, straggler detection, relative score with its default threshold.
     """
@@ -71,7 +73,7 @@ def nvrx(seen: Seen) -> Accused:
 
 
 def dlrover(seen: Seen) -> Accused:
-    """DLRover: more than twice the median, here over the last 16 steps instead of its probe before the job."""
+    """DLRover: more than twice the median, over the last 16 steps instead of its probe before the job."""
     found: Accused = {}
     for end in range(_WARM + 16, seen.own_s.shape[0] + 1):
         median = np.median(seen.own_s[end - 16 : end], axis=0)
@@ -83,7 +85,7 @@ def dlrover(seen: Seen) -> Accused:
 
 
 def minder(seen: Seen) -> Accused:
-    """Minder (NSDI 2025) without its auto-encoder: summed distances of node windows, the same node for 4 minutes.
+    """Minder (NSDI 2025) without auto-encoder: summed distances of node windows, one node for 4 minutes.
 
     Metrics are own work and waits a node, min-max normalised, windows of 8; accuses all ranks of the node.
     """
@@ -115,7 +117,7 @@ def minder(seen: Seen) -> Accused:
 
 
 def greyhound(seen: Seen) -> Accused:
-    """Greyhound (ATC 2025): a change point of the job's step, verified by 10 % over 10 steps, then who is 1.1 slower."""
+    """Greyhound (ATC 2025): a change of the job's step, 10 % over 10 steps, then who is 1.1 times slower."""
     found: Accused = {}
     ratio = _ratio(seen)
     for end in range(_WARM + 30, seen.step_s.size + 1):

@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ringwatch bench detection",
-        description="What the detectors find, miss and wrongly accuse, beside published rules on the same runs.",
+        description="What the detectors find, miss and wrongly accuse, beside published rules.",
         epilog="Seeds 0-99 are for tuning. small takes minutes on one core, full hours.",
     )
     parser.add_argument(

@@ -37,9 +37,11 @@ _SHAPES: Final[dict[str, tuple[tuple[int, int, int], ...]]] = {
 # InfiniteHBD let one hardware fault in ten begin as a slowdown. The rest by Llama 3's counts.
 MIX: Final[dict[str, float]] = {
     "gpu_off_bus": 148, "gpu_memory": 72, "gsp_timeout": 36, "nvlink_fault": 12, "port_down": 35,
-    "node_silent": 14, "rank_killed": 40, "rank_oom": 14, "hang_stopped": 5, "hang_blocked": 8, "hang_code": 20,
-    "hang_gpu": 15, "gpu_slow": 8, "thermal": 6, "power_brake": 3, "clock_low": 4, "pcie_narrow": 6, "cpu_quota": 2,
-    "cpu_contention": 4, "dataloader": 5, "node_slow": 2, "slow_link": 7, "nvlink_slow": 2, "slow_since_start": 3,
+    "node_silent": 14, "rank_killed": 40, "rank_oom": 14,
+    "hang_stopped": 5, "hang_blocked": 8, "hang_code": 20, "hang_gpu": 15,
+    "gpu_slow": 8, "thermal": 6, "power_brake": 3, "clock_low": 4, "pcie_narrow": 6, "cpu_quota": 2,
+    "cpu_contention": 4, "dataloader": 5, "node_slow": 2, "slow_link": 7, "nvlink_slow": 2,
+    "slow_since_start": 3,
 }  # fmt: skip
 _BURST_SHAPE: Final = 0.32
 
@@ -120,7 +122,7 @@ def _step_s(dice: np.random.Generator) -> float:
 
 
 def _base(
-    dice: np.random.Generator, seed: int, name: str, shape: Shape, step_s: float, noise: Noise
+    dice: np.random.Generator, seed: int, name: str, *, shape: Shape, step_s: float, noise: Noise
 ) -> Scenario:
     return Scenario(
         name=name, seed=seed, shape=shape, step_s=step_s, noise=noise,
@@ -142,7 +144,7 @@ def _guilty(kind: str, size_class: str, seed: int, size: float | None) -> Scenar
     warm_s = 0.0 if kind == "slow_since_start" else (40 + dice.uniform(0, 10)) * step_s + 20.0
     rank = int(dice.integers(shape.ranks))
     lasts_s = warm_s + _patience_s(kind, step_s) + (60.0 * step_s if kind == "slow_since_start" else 0.0)
-    base = _base(dice, seed, kind, shape, step_s, _noise(dice))
+    base = _base(dice, seed, kind, shape=shape, step_s=step_s, noise=_noise(dice))
     sharp = kind in HARD or kind in HANGS or kind == "node_silent"
     return _with(base, troubles=(Trouble(kind=kind, rank=rank, size=size, after_s=warm_s),), lasts_s=lasts_s,
                  look_s=min(base.look_s, 2.0) if sharp else base.look_s,
@@ -172,7 +174,7 @@ def _innocent(kind: str, seed: int) -> Scenario:
         noise = Noise(sigma=noise.sigma, tail=noise.tail, sequence=float(dice.uniform(0.12, 0.3)))
     if kind == "gc_everywhere":
         noise = Noise(sigma=noise.sigma, tail=noise.tail, bump_chance=0.001, bump_s=0.4 * step_s)
-    base = _base(dice, seed, kind, shape, step_s, noise)
+    base = _base(dice, seed, kind, shape=shape, step_s=step_s, noise=noise)
     base = _with(base, says_work=kind == "sequence_imbalance" and bool(dice.random() < 0.5))
     if kind == "checkpoint":
         base = _with(base, checkpoint_every=20)
@@ -197,7 +199,7 @@ def _double(seed: int) -> Scenario:
         Trouble(kind=str(kind), rank=rank, size=float(dice.uniform(0.15, 0.6)), after_s=warm_s + at * gap_s)
         for at, (kind, rank) in enumerate(zip(kinds, ranks, strict=True))
     )
-    base = _base(dice, seed, "two", shape, step_s, _noise(dice))
+    base = _base(dice, seed, "two", shape=shape, step_s=step_s, noise=_noise(dice))
     return _with(base, troubles=troubles, lasts_s=warm_s + gap_s + max(50.0, 40 * step_s))
 
 
@@ -205,7 +207,14 @@ def _clean(size_class: str, steps: int, seed: int) -> Scenario:
     """Return a long healthy run of long steps: most rank-days for the least work."""
     dice = _dice(seed)
     shape, step_s = _shape(dice, size_class), float(dice.uniform(5.0, 20.0))
-    base = _base(dice, seed, "clean", shape, step_s, _noise(dice, drift=float(dice.choice([0.0, 0.0, 0.02]))))
+    base = _base(
+        dice,
+        seed,
+        "clean",
+        shape=shape,
+        step_s=step_s,
+        noise=_noise(dice, drift=float(dice.choice([0.0, 0.0, 0.02]))),
+    )
     return _with(
         base, troubles=(Trouble(kind="clean"),), lasts_s=steps * step_s, look_s=round(step_s), devices=False
     )

@@ -1,4 +1,4 @@
-"""Writes what a simulated run tells into a real ``FleetState``, as agents do. Judges and simulates nothing."""
+"""Writes what a simulated run tells into a real ``FleetState``, as agents do. Judges nothing."""
 
 from __future__ import annotations
 
@@ -130,7 +130,8 @@ class Feed:
         for node in np.flatnonzero(~self.silent).tolist():
             mine = self._ranks_of(node)
             batch = wire.Batch(
-                schema_id=1, wall_ns=int((now_s - _DELAY_S) * 1e9), monotonic_ns=int((now_s - self._begin_s + 1) * 1e9),
+                schema_id=1, wall_ns=int((now_s - _DELAY_S) * 1e9),
+                monotonic_ns=int((now_s - self._begin_s + 1) * 1e9),
                 blocks=[
                     wire.Block(table=int(table), values=block[rows(node)].tobytes())  # type: ignore[arg-type]
                     for table, (block, rows) in tables.items()
@@ -165,8 +166,10 @@ class Feed:
         """Send an event with the node's next batch."""
         self._event_id += 1
         said = {key: str(value) for key, value in (fields or {}).items()}
-        event = wire.Event(id=self._event_id, wall_ns=int(at_s * 1e9), kind=kind, severity=3, source="kernel",
-                           device=device, code=code, text=text or kind, fields=said)  # fmt: skip
+        event = wire.Event(
+            id=self._event_id, wall_ns=int(at_s * 1e9), kind=kind, severity=wire.SEVERITY_CRITICAL,
+            source="kernel", device=device, code=code, text=text or kind, fields=said,
+        )  # fmt: skip
         self._events.setdefault(node, []).append(event)
 
 

@@ -1,4 +1,4 @@
-"""NVIDIA's labelled flight-recorder cases and permutations of their ranks, judged as ``ringwatch diagnose`` does."""
+"""NVIDIA's labelled flight-recorder cases and permutations of their ranks, judged as by ``diagnose``."""
 
 from __future__ import annotations
 

@@ -65,7 +65,9 @@ def operations_of(scenario: Scenario) -> tuple[Operation, ...]:
     shape, groups = scenario.shape, groups_of(scenario.shape)
     stage = np.arange(shape.ranks) // (shape.data * shape.tensor)
     found: list[Operation] = []
-    first, used, carried, at = {}, {}, 0.0, 0
+    first: dict[str, int] = {}
+    used: dict[str, int] = {}
+    carried, at = 0.0, 0
     for role, members in groups.items():
         first[role], at = at, at + len(members)
     for role, kind, mib, transfer, share in _PROGRAM:
@@ -76,7 +78,8 @@ def operations_of(scenario: Scenario) -> tuple[Operation, ...]:
         flush = (shape.pipeline - 1 - stage) * 0.01 * scenario.step_s * (role == "pp")
         found.append(
             Operation(
-                role=role, kind=kind, slot=used[role], bytes=mib * _MIB, transfer_s=transfer * scenario.step_s,
+                role=role, kind=kind, slot=used[role], bytes=mib * _MIB,
+                transfer_s=transfer * scenario.step_s,
                 share=carried, groups=groups[role], first=first[role], flush_s=flush.astype(np.float64),
             )
         )  # fmt: skip

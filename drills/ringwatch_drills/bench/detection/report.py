@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
-from ringwatch_drills.bench.detection.draw import MIX, SIZES
+from ringwatch_drills.bench.detection.draw import MIX
 from ringwatch_drills.bench.detection.flight import FlightResult
 from ringwatch_drills.bench.detection.scenario import HANGS, HARD, SLOW
 from ringwatch_drills.bench.detection.score import Found, Result
@@ -111,7 +112,7 @@ def _ranks_of(found: Found) -> str:
     return f"<={16384}"
 
 
-def _by(found: Sequence[Found], key: Any) -> dict[str, dict[str, Any]]:
+def _by(found: Sequence[Found], key: Callable[[Found], str]) -> dict[str, dict[str, Any]]:
     groups: dict[str, list[Found]] = {}
     for each in found:
         groups.setdefault(key(each), []).append(each)
@@ -156,7 +157,7 @@ def _innocent(results: Sequence[Result]) -> dict[str, dict[str, Any]]:
 def _reliability(results: Sequence[Result]) -> dict[str, dict[str, Any]]:
     said = [each for result in results for each in result.confidences]
     rows = {}
-    for low, high in zip(_BINS, _BINS[1:], strict=False):
+    for low, high in itertools.pairwise(_BINS):
         here = [right for confidence, right in said if low <= confidence < high]
         if here:
             stated = float(np.mean([confidence for confidence, _ in said if low <= confidence < high]))

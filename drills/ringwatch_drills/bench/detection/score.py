@@ -142,7 +142,8 @@ def score(suite: str, ran: Ran) -> Result:
         false += [] if good else [_words(incident, at_s)]
     found = tuple(_found(ran, number, trouble, named, paged) for number, trouble in guilty)
     return Result(
-        suite=suite, name=scenario.name, seed=scenario.seed, ranks=scenario.shape.ranks, step_s=scenario.step_s,
+        suite=suite, name=scenario.name, seed=scenario.seed,
+        ranks=scenario.shape.ranks, step_s=scenario.step_s,
         found=found, right_pages=right, false_pages=tuple(false), said=_said(ran),
         confidences=tuple(confidences), rank_days=scenario.shape.ranks * scenario.lasts_s / 86400.0,
     )  # fmt: skip

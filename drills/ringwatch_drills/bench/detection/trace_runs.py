@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ringwatch_collector.fleet.state import FleetPolicy, FleetState
 from ringwatch_drills.bench.detection.feed import COLLECTIVE_TYPE, STATE_TYPE, STEP_TYPE
@@ -17,7 +18,7 @@ from ringwatch_proto.layout import Collective, Phase
 from ringwatch_proto.records import Incident
 from ringwatch_proto.v1 import telemetry_pb2 as wire
 
-Array = np.ndarray
+Array = NDArray[np.float64]
 _ROLES: Final = {
     GATHER: (Collective.ALL_GATHER, 256 << 20),
     REDUCE: (Collective.REDUCE_SCATTER, 512 << 20),
@@ -68,7 +69,10 @@ class TraceRun:
     def go(self) -> TraceRan:
         """Run to the end."""
         watch, now_s = Watch(self.fleet), BEGIN_S
-        ended, own, lengths, grew = [], [], [], []
+        ended: list[float] = []
+        own: list[Array] = []
+        lengths: list[float] = []
+        grew: list[float] = []
         for number, at in enumerate(self._order.tolist()):
             told = self._replayed(number, at, grew)
             now_s += told.length_s
@@ -96,8 +100,10 @@ class TraceRun:
 
     def _named_groups(self) -> dict[str, list[tuple[int, str, tuple[int, ...]]]]:
         data, stages = self._trace.data, self._trace.stages
-        by_stage = [tuple(range(stage * data, (stage + 1) * data)) for stage in range(stages)]
-        ends = [(replica, (stages - 1) * data + replica) for replica in range(data)]
+        by_stage: list[tuple[int, ...]] = [
+            tuple(range(stage * data, (stage + 1) * data)) for stage in range(stages)
+        ]
+        ends: list[tuple[int, ...]] = [(replica, (stages - 1) * data + replica) for replica in range(data)]
         dp = [(at, f"dp{at}", ranks) for at, ranks in enumerate(by_stage)]
         embedding = [(stages + at, f"embedding{at}", ranks) for at, ranks in enumerate(ends)]
         return {GATHER: dp, REDUCE: dp, EMBEDDING: embedding}

@@ -60,7 +60,7 @@ class Replayed:
 
 def load(folder: Path, name: str) -> Trace:
     """Read a trace; raise FileNotFoundError without it and ModuleNotFoundError without pyarrow."""
-    import pyarrow.parquet as parquet
+    from pyarrow import parquet  # type: ignore[import-untyped]
 
     table = parquet.read_table(folder / f"trace-{name}.parquet")
     columns = {key: table[key].to_numpy(zero_copy_only=False) for key in table.schema.names}
@@ -75,7 +75,7 @@ def load(folder: Path, name: str) -> Trace:
 
 
 def _step(columns: dict[str, Array], rows: Index, worker: Index, data: int, stages: int) -> TraceStep:
-    role = columns["optype"][rows]
+    role: NDArray[np.object_] = columns["optype"][rows].astype(object)
     start = columns["start_ts"][rows].astype(np.float64)
     end = start + columns["duration"][rows].astype(np.float64)
     compute = np.array([each in COMPUTE for each in role], np.bool_)
@@ -110,7 +110,7 @@ def _key(kind: str, worker: int, part: int, data: int, stages: int) -> tuple[obj
 def _after(
     worker: Index, compute: NDArray[np.bool_], start: Array, end: Array
 ) -> tuple[tuple[int, ...], ...]:
-    """Return for each operation those of its worker that it waits for: the last work, and what came in since."""
+    """Return for each operation those of its worker that it waits for: the last work, what came in since."""
     found: list[tuple[int, ...]] = []
     last: dict[int, int] = {}
     pending: dict[int, list[int]] = {}
