@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from ringwatch_collector.detectors.confidence import DIRECT, READING, agreed
+from ringwatch_collector.detectors.confidence import DIRECT, agreed
 from ringwatch_collector.detectors.happened import evidence_of, is_fresh, live
 from ringwatch_collector.detectors.places import node_name
 from ringwatch_collector.view import FleetView, SeenEvent
@@ -21,8 +21,6 @@ from ringwatch_proto.signals import BY_NAME
 ROW_FRESH_S: Final = 5.0
 # Without the node's own row, an event counts as long as the agent would take to say it again, and some more.
 UNCONFIRMED_S: Final = 1800.0
-# Of a limit of the system: with so little left, the next job's start fails.
-EXHAUSTED_PERCENT: Final = 95.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,20 +78,20 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     ),
 }
 _UNKNOWN: Final = Meaning(fault_class="unknown.needs_more_evidence", verdict=Verdict.CANNOT_TELL)
-_LIMITS: Final[Mapping[str, str]] = {
-    "host.file_descriptors_used_percent": "open files",
-    "host.pids_used_percent": "process ids",
-    "host.conntrack_used_percent": "tracked connections",
-}
+# What stops or slows a job that runs on the node; a clock or a fan alone does not.
+_HITS_JOBS: Final = frozenset({
+    "mount_not_answering", "file_system_failed", "file_system_read_only", "file_system_full", "nvme_not_live",
+    "fabric_manager_down",
+})  # fmt: skip
 
 
 def condition_findings(view: FleetView) -> list[Finding]:
-    """Return a finding a condition that holds or just happened, and one a limit that is nearly reached."""
+    """Return a finding a condition that holds or just happened."""
     counted = _Counted(view)
     named = [event for event in _newest(view) if _holds(view, event, counted)]
     once = [event for event in live(view, events.HOST_FAULT) if _is_news(view, event)]
-    found = [_finding(event) for event in (*named, *once)]
-    return [*found, *counted.unnamed({(event.node, _name(event)) for event in named}), *_exhausted(view)]
+    found = [_finding(view, event) for event in (*named, *once)]
+    return [*found, *counted.unnamed({(event.node, _name(event)) for event in named})]
 
 
 def _name(event: SeenEvent) -> str:
@@ -157,7 +155,7 @@ class _Counted:
         return node_name(self._view, int(self._view.host.node_of[row]))
 
 
-def _finding(event: SeenEvent) -> Finding:
+def _finding(view: FleetView, event: SeenEvent) -> Finding:
     meaning = MEANINGS.get(_name(event), _UNKNOWN)
     known = fault_classes.lookup(meaning.fault_class)
     return Finding(
@@ -176,7 +174,16 @@ def _finding(event: SeenEvent) -> Finding:
             source=f"{event.source} source of the agent; class {known.fault_class}: {known.title}",
         ),
         latched=bool(event.fields.get("once")),
+        victims=_jobs_on(view, event.node) if _name(event) in _HITS_JOBS else (),
     )
+
+
+def _jobs_on(view: FleetView, node: str) -> tuple[Subject, ...]:
+    """Return the jobs that run on a node, with the hook or without."""
+    at = next((at for at, name in enumerate(view.nodes.names) if name == node), -1)
+    hooked = {job.job for job in view.jobs if (job.node_of == at).any()}
+    seen = {user.job for (where, _), users in view.owners.items() if where == node for user in users}
+    return tuple(Subject(kind="job", job=job) for job in sorted((hooked | seen) - {""}))
 
 
 def _culprit(event: SeenEvent) -> Subject:
@@ -212,37 +219,5 @@ def _unnamed(view: FleetView, node: str, name: str, count: float) -> Finding:
             rule="the node's row counts it now",
             source=f"signal {meaning.signal}; class {known.fault_class}: {known.title}",
             inputs={"count": count},
-        ),
-    )
-
-
-def _exhausted(view: FleetView) -> Iterator[Finding]:
-    fresh = view.host.age_s(view.now_s) <= ROW_FRESH_S
-    for signal, words in _LIMITS.items():
-        used = view.host.latest(BY_NAME[signal].id)
-        for row in np.flatnonzero(fresh & (used >= EXHAUSTED_PERCENT)).tolist():
-            node = node_name(view, int(view.host.node_of[row]))
-            yield _limit(view, node, signal, words, float(used[row]))
-
-
-def _limit(view: FleetView, node: str, signal: str, words: str, used: float) -> Finding:
-    known = fault_classes.lookup("config.os_setting")
-    text = f"{used:.0f} % of the {words} that the system allows are in use"
-    return Finding(
-        kind=IncidentKind.HOST_FAULT,
-        detector="host.faults",
-        culprit=Subject(kind="node", node=node),
-        cause=signal.removeprefix("host.").removesuffix("_used_percent") + "_exhausted",
-        verdict=Verdict.HOST,
-        severity=Severity.WARNING,
-        confidence=agreed(READING),
-        onset_s=view.now_s,
-        summary=f"{node}: {text}",
-        evidence=(Evidence(at_s=view.now_s, bearing=Bearing.SUPPORTS, text=text, source=signal, node=node),),
-        why=Why(
-            rule="a limit of the system is nearly reached: what needs one more fails",
-            source=f"limits under /proc/sys of the node; class {known.fault_class}: {known.title}",
-            inputs={"used_percent": used},
-            thresholds={"used_percent": EXHAUSTED_PERCENT},
         ),
     )

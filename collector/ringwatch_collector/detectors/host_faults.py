@@ -9,6 +9,7 @@ import numpy as np
 from ringwatch_collector.detectors.confidence import DIRECT, agreed
 from ringwatch_collector.detectors.happened import evidence_of, is_fresh, live
 from ringwatch_collector.detectors.host_conditions import condition_findings
+from ringwatch_collector.detectors.host_limits import limit_findings
 from ringwatch_collector.detectors.places import node_name
 from ringwatch_collector.view import FleetView, SeenEvent
 from ringwatch_proto import events
@@ -34,7 +35,7 @@ class HostFaults:
             if is_fresh(view, event) and _counts(event):
                 finding = _finding(event)
                 found[event.node, finding.cause] = finding
-        return [*found.values(), *condition_findings(view)]
+        return [*found.values(), *condition_findings(view), *limit_findings(view)]
 
 
 def _counts(event: SeenEvent) -> bool:
