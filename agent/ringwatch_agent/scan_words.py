@@ -15,6 +15,8 @@ from ringwatch_proto.records import Severity
 from ringwatch_proto.signals import GpuState, Table
 
 _MOST_LINES: Final = 12
+# How the reason of a source begins that is read only when it was asked for.
+_NOT_SET: Final = "not set"
 ACTIONS: Final[dict[str, str]] = {
     "check_app": "look at the job first; at the GPU when it comes back under other jobs",
     "check_link": "check cable, module and switch port",
@@ -148,11 +150,15 @@ def _lines(trouble: Trouble) -> list[str]:
 
 
 def _unseen(seen: Look, scan: Scan) -> list[str]:
+    down = [health for health in seen.health.values() if not health.up]
+    not_set = [health.name for health in down if health.reason.startswith(_NOT_SET)]
     lines = [
         f"not read: {health.name}: {health.reason or 'no answer'}"
-        for health in seen.health.values()
-        if not health.up
+        for health in down
+        if health.name not in not_set
     ]
+    if not_set:
+        lines.append(f"not set up: {', '.join(not_set)}")
     if scan.older_faults:
         lines.append(f"{scan.older_faults} faults older than an hour in the kernel log are not judged")
     lines.append(f"looked for {seen.took_s:.1f} s")
