@@ -76,6 +76,7 @@ class QueryService(query_pb2_grpc.QueryServicer):  # type: ignore[misc]  # the g
         self._build_s = 0.0
         self.followers = 0
         self.stuck_s = _STUCK_S
+        self.most_followers = _MOST_FOLLOWERS
 
     async def GetFleet(self, request: query_pb2.GetFleetRequest, _context: Context) -> query_pb2.Fleet:
         """Return the fleet now, with all its nodes or a page of them."""
@@ -92,9 +93,9 @@ class QueryService(query_pb2_grpc.QueryServicer):  # type: ignore[misc]  # the g
         A large fleet is told less often. Who does not read for ``stuck_s`` is let go: what waits for a
         client is a whole fleet, and there is room for a few of those only.
         """
-        if self.followers >= _MOST_FOLLOWERS:
+        if self.followers >= self.most_followers:
             await context.abort(
-                grpc.StatusCode.RESOURCE_EXHAUSTED, f"{_MOST_FOLLOWERS} consoles follow already"
+                grpc.StatusCode.RESOURCE_EXHAUSTED, f"{self.most_followers} consoles follow already"
             )
         interval_s = min(60.0, max(0.1, request.min_interval_s or 0.5))
         self.followers += 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,38 @@ class SeenEvent:
     text: str
     fields: dict[str, str]
     backfill: bool
+
+
+class EventsView(Sequence[SeenEvent]):
+    """Events, oldest first, which can be had by kind without a look at all of them."""
+
+    def __init__(self, events: Sequence[SeenEvent]) -> None:
+        self._events = events
+        self._by_kind: dict[str, list[SeenEvent]] | None = None
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    @overload
+    def __getitem__(self, at: int) -> SeenEvent: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[SeenEvent]: ...
+    def __getitem__(self, at: int | slice) -> SeenEvent | Sequence[SeenEvent]:
+        return self._events[at]
+
+    def __iter__(self) -> Iterator[SeenEvent]:
+        return iter(self._events)
+
+    def of(self, kinds: Collection[str]) -> Sequence[SeenEvent]:
+        """Return the events of these kinds, oldest first."""
+        if self._by_kind is None:
+            self._by_kind = {}
+            for event in self._events:
+                self._by_kind.setdefault(event.kind, []).append(event)
+        found = [self._by_kind[kind] for kind in kinds if kind in self._by_kind]
+        if len(found) == 1:
+            return found[0]
+        return sorted((event for events in found for event in events), key=lambda event: event.at_s)
 
 
 class TableView(Protocol):

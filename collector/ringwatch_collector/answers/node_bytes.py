@@ -1,4 +1,4 @@
-"""Node summaries as bytes of the wire: what stands still is encoded once, what moves is put between. Judges nothing.
+"""Node summaries as bytes of the wire: what stands still is encoded once. Judges nothing.
 
 A message object a GPU costs ten microseconds, a second for 100,000 of them, at every look that anybody
 follows. The bytes here are those that protobuf would make, in another order of fields.
@@ -62,12 +62,13 @@ class NodeText:
 def text_of(
     name: str,
     hello: wire.Hello | None,
+    *,
     devices: Sequence[str],
     ranks: Sequence[tuple[str, int]],
     job: str,
     version: int,
 ) -> NodeText:
-    """Encode what stands still: names, labels, and each GPU's name and rank as of a ``version`` of the jobs."""
+    """Encode what stands still: names, labels, and each GPU's rank as of a ``version`` of the jobs."""
     names = _gpu_names(hello)
     head = query_pb2.NodeSummary(
         node=name,

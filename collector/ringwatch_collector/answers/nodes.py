@@ -71,7 +71,7 @@ class NodeTexts:
         devices = binding.devices if binding is not None else ()
         ranks = tuple(self._ranks.get((node.index, device), ("", -1)) for device in devices)
         job = self._job_of_node.get(node.index, "")
-        text = text_of(node.name, node.hello, devices, ranks, job, self._version)
+        text = text_of(node.name, node.hello, devices=devices, ranks=ranks, job=job, version=self._version)
         self._texts[node.index] = text
         return text
 

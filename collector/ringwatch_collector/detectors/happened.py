@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from ringwatch_collector.view import FleetView, SeenEvent
+from ringwatch_collector.view import EventsView, FleetView, SeenEvent
 from ringwatch_proto.records import Bearing, Evidence
 
 # An event does not unhappen; what it says counts as seen now for this long after it came.
@@ -16,7 +16,8 @@ ORDER_S: Final = 0.5
 
 def live(view: FleetView, *kinds: str) -> Iterator[SeenEvent]:
     """Return the events of these kinds, oldest first, without what lay in a log before the agent began."""
-    return (event for event in view.events if event.kind in kinds and not event.backfill)
+    events = view.events.of(kinds) if isinstance(view.events, EventsView) else view.events
+    return (event for event in events if event.kind in kinds and not event.backfill)
 
 
 def is_fresh(view: FleetView, event: SeenEvent, seconds: float = SAID_S) -> bool:

@@ -41,6 +41,10 @@ class Flows:
         self._jobs: list[str] = []
         self._node_of_address: dict[bytes, int] = {}
         self._addresses_of: dict[int, set[bytes]] = {}
+        # The node of each row's peer; None when addresses changed.
+        self._peer_nodes: Ints | None = None
+        # What an earlier collector had learned of flows that were not seen again yet.
+        self._recalled: dict[tuple[int, bytes], float] = {}
         self._allocate(16)
 
     def __len__(self) -> int:
@@ -75,6 +79,8 @@ class Flows:
         for gone in self._addresses_of.get(node, set()) - named:
             if self._node_of_address.get(gone) == node:
                 del self._node_of_address[gone]
+        if named != self._addresses_of.get(node):
+            self._peer_nodes = None
         self._node_of_address.update(dict.fromkeys(named, node))
         self._addresses_of[node] = named
 
@@ -141,7 +147,20 @@ class Flows:
             self._peers.append(peer)
             self._jobs.append("")
             self._node_of[row] = node
+            if (known := self._recalled.pop((node, peer), None)) is not None:
+                self._reference[row] = known
+                # Counted as learned: from here on it follows slow change.
+                self._healthy_count[row] = self._reference_readings
         return row
+
+    def recall(self, delivery: dict[tuple[int, bytes], float]) -> None:
+        """Remember what (node, peer) deliver while healthy, for when they are seen again."""
+        self._recalled = dict(delivery)
+
+    def learned(self) -> list[tuple[int, bytes, float]]:
+        """Return (node, peer, bits a second) of each flow that has a reference."""
+        known = np.flatnonzero(~np.isnan(self._reference[: len(self._peers)])).tolist()
+        return [(int(self._node_of[row]), self._peers[row], float(self._reference[row])) for row in known]
 
     def learn(self, now_s: float, ill: Collection[str]) -> None:
         """Learn what each flow delivers while its job is not ``ill``; called once a second."""
@@ -174,10 +193,12 @@ class Flows:
     def view(self, now_s: float) -> FlowView:
         """Return what detectors see."""
         count = len(self._peers)
-        peers = [self._node_of_address.get(peer, -1) for peer in self._peers]
+        if self._peer_nodes is None or self._peer_nodes.size != count:
+            peers = [self._node_of_address.get(peer, -1) for peer in self._peers]
+            self._peer_nodes = np.array(peers, np.int64)
         return FlowView(
             node_of=self._node_of[:count],
-            peer_of=np.array(peers, np.int64),
+            peer_of=self._peer_nodes,
             job=self._jobs,
             received_s=self._received_s[:count],
             delivery_bits_per_s=self._delivery(now_s),
@@ -213,6 +234,7 @@ class Flows:
         self._jobs = [self._jobs[at] for at in kept.tolist()]
         self._row_of = {(int(self._node_of[at]), peer): at for at, peer in enumerate(self._peers)}
         self._rows_of_key = {}
+        self._peer_nodes = None
 
 
 def packed_address(text: str) -> bytes | None:

@@ -241,9 +241,15 @@ class Job:
         self._astray.update(columns[far].tolist())
         return len(self._astray) * 2 > self.size
 
+    def adopt(self, reference: Reference, now_s: float) -> None:
+        """Take back what an earlier collector had learned of this run."""
+        self._ready()
+        self.reference = reference
+        self._learned_s = now_s
+
     def learn(self, now_s: float, *, healthy: bool) -> None:
         """Learn the reference from healthy steps, or let it follow slow change while all is well."""
-        if not healthy:
+        if not healthy or self.ended:
             self._candidate = None
             return
         if self.reference.steps == 0:

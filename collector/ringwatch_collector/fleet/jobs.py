@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from time import thread_time
 from typing import Final
 
 import numpy as np
@@ -23,6 +24,8 @@ COLLECTIVE_DTYPE: Final = np.dtype(list(layout.COLLECTIVE_FIELDS))
 RANK_STATE_DTYPE: Final = np.dtype(list(layout.RANK_STATE_FIELDS))
 
 _MOST_COMMUNICATORS: Final = 65536
+# CPU time that learning may take at once.
+_LEARNING_S: Final = 0.02
 # Far beyond any job; what is more would overflow sums.
 _MOST_STEP: Final = 1 << 53
 
@@ -50,7 +53,17 @@ class _Part:
 class Jobs:
     """The runs that are going on or ended within ``keep_ended_s``."""
 
-    def __init__(self, policy: JobPolicy, dropped: Counter[str], *, keep_ended_s: float, most: int) -> None:
+    def __init__(
+        self,
+        policy: JobPolicy,
+        dropped: Counter[str],
+        *,
+        keep_ended_s: float,
+        most: int,
+        budget_bytes: int = 1280 << 20,
+    ) -> None:
+        self._budget_bytes = budget_bytes
+        self._turn = 0
         self._policy = policy
         self._dropped = dropped
         self._keep_ended_s = keep_ended_s
@@ -226,16 +239,36 @@ class Jobs:
             job.leave(int(rank), at_s=at_s, said_goodbye=event.kind == events.RANK_LEFT)
 
     def learn(self, now_s: float, ill: Collection[str]) -> None:
-        """Let every job that is not ``ill`` learn from its steps, and drop those that ended long ago."""
+        """Let every job that is not ``ill`` learn from its steps, and drop those that ended long ago.
+
+        What takes longer than ``_LEARNING_S`` goes on at the next call, where it stopped.
+        """
+        self._forget(now_s)
+        self._shorten()
+        began_s, names = thread_time(), list(self._jobs)
+        for turn in range(len(names)):
+            name = names[(self._turn + turn) % len(names)]
+            self._jobs[name].learn(now_s, healthy=name not in ill)
+            if thread_time() - began_s > _LEARNING_S:
+                self._turn = (self._turn + turn + 1) % len(names)
+                return
+
+    def _forget(self, now_s: float) -> None:
         for name, job in list(self._jobs.items()):
-            if job.ended:
-                if now_s - self._ended_s.setdefault(name, now_s) > self._keep_ended_s:
-                    self._retire(job)
-                    del self._jobs[name], self._ended_s[name]
-                continue
-            job.learn(now_s, healthy=name not in ill)
+            if job.ended and now_s - self._ended_s.setdefault(name, now_s) > self._keep_ended_s:
+                self._retire(job)
+                del self._jobs[name], self._ended_s[name]
         while len(self._retired) > self._most:
             del self._retired[next(iter(self._retired))]
+
+    def _shorten(self) -> None:
+        """Keep the steps of all jobs within their memory: who has most a rank keeps fewer."""
+        sizes = {name: job.window.size_bytes for name, job in self._jobs.items()}
+        while sum(sizes.values()) > self._budget_bytes:
+            name = max(sizes, key=lambda each: sizes[each] / max(1, self._jobs[each].window.ranks))
+            if not self._jobs[name].window.shorten():
+                return
+            sizes[name] = self._jobs[name].window.size_bytes
 
 
 def _by_value(values: Ints) -> Iterator[tuple[int, Ints]]:

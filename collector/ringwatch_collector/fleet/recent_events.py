@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import Counter
 from collections.abc import Sequence
 
-from ringwatch_collector.view import SeenEvent
+from ringwatch_collector.view import EventsView, SeenEvent
 
 _Key = tuple[str, str, int]
 
@@ -18,7 +19,9 @@ class RecentEvents:
         self._keep_s = keep_s
         self._most = most
         self._events: dict[_Key, SeenEvent] = {}
-        self._sorted: tuple[SeenEvent, ...] | None = ()
+        # The same in the order of their time; empty when it has to be sorted anew.
+        self._ordered: list[SeenEvent] = []
+        self._view: EventsView | None = EventsView(())
 
     def __len__(self) -> int:
         return len(self._events)
@@ -29,9 +32,12 @@ class RecentEvents:
         if key in self._events:
             return False
         self._events[key] = event
-        self._sorted = None
+        if self._ordered:
+            insort(self._ordered, event, key=_time_of)
+        self._view = None
         if len(self._events) > self._most:
             del self._events[next(iter(self._events))]
+            self._ordered.clear()
             self._dropped["event_beyond_view"] += 1
         return True
 
@@ -43,10 +49,17 @@ class RecentEvents:
             if event.received_s >= old:
                 return
             del self._events[key]
-            self._sorted = None
+            self._ordered.clear()
+            self._view = None
 
     def view(self) -> Sequence[SeenEvent]:
         """Return the events, oldest first."""
-        if self._sorted is None:
-            self._sorted = tuple(sorted(self._events.values(), key=lambda event: event.at_s))
-        return self._sorted
+        if self._view is None:
+            if not self._ordered:
+                self._ordered = sorted(self._events.values(), key=_time_of)
+            self._view = EventsView(tuple(self._ordered))
+        return self._view
+
+
+def _time_of(event: SeenEvent) -> float:
+    return event.at_s

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,19 +69,25 @@ def learn(
 ) -> Reference:
     """Return medians over the ``usable`` rows of a step window; ``members`` is (K, R)."""
     durations = np.where(members[None, :, :], duration_s[usable], np.float32(np.nan))
-    with warnings.catch_warnings():
-        # A column without any value gives NaN, which is what it should give.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        least = np.nanmin(durations, axis=2)
-        waits = durations - least[:, :, None]
-        return Reference(
-            steps=int(np.count_nonzero(usable)),
-            step_s=float(np.nanmedian(step_s[usable])),
-            compute_s=np.nanmedian(compute_s[usable], axis=0),
-            data_s=np.nanmedian(data_s[usable], axis=0),
-            transfer_s=np.nanmedian(least, axis=0),
-            wait_s=np.nanmedian(waits, axis=0),
-        )
+    least = np.fmin.reduce(durations, axis=2) if durations.shape[2] else durations[:, :, 0]
+    steps = np.count_nonzero(usable)
+    return Reference(
+        steps=int(steps),
+        step_s=float(_median(_median(step_s[usable], 1)[None, :], 1)[0]) if steps else float("nan"),
+        compute_s=_median(compute_s[usable], 0),
+        data_s=_median(data_s[usable], 0),
+        transfer_s=_median(least, 0),
+        wait_s=_median(durations - least[:, :, None], 0),
+    )
+
+
+def _median(values: Floats, axis: int) -> Floats:
+    """Return medians of the values that are there, NaN where none is; by sorting, which numpy does fast."""
+    ordered = np.sort(np.ascontiguousarray(np.moveaxis(values, axis, -1)), axis=-1)
+    told = ordered.shape[-1] - np.count_nonzero(np.isnan(ordered), axis=-1)
+    low, high = np.maximum(told - 1, 0) // 2, np.minimum(told // 2, ordered.shape[-1] - 1)
+    middle = [np.take_along_axis(ordered, at[..., None], axis=-1)[..., 0] for at in (low, high)]
+    return np.asarray(np.float32(0.5) * (middle[0] + middle[1]), np.float32)
 
 
 def blend(old: Reference, new: Reference, share: float) -> Reference:

@@ -38,6 +38,10 @@ class Slots:
     def __len__(self) -> int:
         return len(self._slots)
 
+    def keys(self) -> tuple[tuple[str, tuple[int, ...], int], ...]:
+        """Return by what each slot is known again: communicator, its ranks, position."""
+        return tuple((*self._names[slot.communicator], slot.slot) for slot in self._slots)
+
     def communicator(self, name: str, ranks: tuple[int, ...]) -> int:
         """Return the id of a communicator; no ranks stand for all ranks."""
         key = (name, ranks)

@@ -16,9 +16,21 @@ import numpy as np
 from ringwatch_collector.fleet.flows import Flows
 from ringwatch_collector.fleet.job import JobPolicy
 from ringwatch_collector.fleet.jobs import Jobs, NodeJobs
+from ringwatch_collector.fleet.learned import (
+    FLOWS,
+    JOB,
+    LearnedJob,
+    Recall,
+    flows_content,
+    learned_job,
+    read_flows,
+    read_job,
+    recall_flows,
+)
 from ringwatch_collector.fleet.nodes import Node, Nodes
 from ringwatch_collector.fleet.owners import Owners
 from ringwatch_collector.fleet.recent_events import RecentEvents
+from ringwatch_collector.fleet.references import Reference
 from ringwatch_collector.fleet.table import DeviceTable
 from ringwatch_collector.fleet.waves import MOST_WAITING_BYTES, Waves
 from ringwatch_collector.view import FleetView, SeenEvent
@@ -37,6 +49,8 @@ class FleetPolicy:
 
     history_s: int = 300
     tables_bytes: int = 1024 << 20
+    # Steps of all jobs together; one job's share is in its policy.
+    jobs_bytes: int = 1280 << 20
     keep_ended_job_s: float = 600.0
     most_jobs: int = 4096
     most_flows: int = 65536
@@ -61,7 +75,13 @@ class FleetState:
             )
             for table, share in _SHARES.items()
         }
-        self.jobs = Jobs(policy.job, dropped, keep_ended_s=policy.keep_ended_job_s, most=policy.most_jobs)
+        self.jobs = Jobs(
+            policy.job,
+            dropped,
+            keep_ended_s=policy.keep_ended_job_s,
+            most=policy.most_jobs,
+            budget_bytes=policy.jobs_bytes,
+        )
         self.flows = Flows(dropped, most=policy.most_flows)
         self.events = RecentEvents(dropped)
         self.owners = Owners()
@@ -71,6 +91,9 @@ class FleetState:
         # Events about ranks: they count after what their batch says of the ranks.
         self._departures: list[tuple[wire.Event, float, int]] = []
         self._learned_s = started_s
+        self.recall = Recall({}, started_s)
+        # The reference of each job as it was handed out last.
+        self._written: dict[str, Reference] = {}
         # Whether somebody looks at a view across more than one turn of the loop.
         self.busy = False
 
@@ -203,14 +226,45 @@ class FleetState:
             for event in batch.events
         ]
 
+    def remember_learned(self, contents: Mapping[str, bytes], now_s: float) -> None:
+        """Have jobs and flows go on with what an earlier collector had learned of them."""
+        jobs: dict[str, LearnedJob] = {}
+        for subject, content in contents.items():
+            try:
+                if subject.startswith(JOB):
+                    jobs[subject.removeprefix(JOB)] = read_job(content)
+                elif subject == FLOWS:
+                    recall_flows(
+                        self.flows, read_flows(content), lambda name: self.nodes.add(name, now_s).index
+                    )
+            except ValueError:
+                self._dropped["learned_not_readable"] += 1
+        self.recall = Recall(jobs, now_s)
+
+    def learned(self) -> list[tuple[str, Callable[[], bytes]]]:
+        """Return what was learned since the last call: each subject and what makes its bytes, off the loop."""
+        found: list[tuple[str, Callable[[], bytes]]] = []
+        for job in self.jobs:
+            if job.reference.steps and self._written.get(job.name) is not job.reference:
+                self._written[job.name] = job.reference
+                found.append((JOB + job.name, learned_job(job, self._name_of).content))
+        rows = [(self._name_of(node), peer, value) for node, peer, value in self.flows.learned()]
+        if rows:
+            found.append((FLOWS, lambda: flows_content(rows)))
+        return found
+
+    def _name_of(self, node: int) -> str:
+        return self.nodes.at(node).name
+
     def learn(self, now_s: float, jobs_under_incident: Iterable[str]) -> None:
         """Let references follow healthy steps and flows, and forget what ended long ago."""
         if now_s - self._learned_s < 1.0:
             return
         self._learned_s = now_s
         self.settle()
+        self.recall.give(self.jobs, self._name_of, now_s)
         ill = frozenset(jobs_under_incident)
-        self.jobs.learn(now_s, ill)
+        self.jobs.learn(now_s, ill | self.recall.awaited)
         self.flows.learn(now_s, ill)
         self.flows.forget(now_s, self._policy.keep_ended_job_s)
         self.events.forget(now_s)

@@ -74,11 +74,21 @@ class StepWindow:
 
     def reserve(self, ranks: int, slots: int) -> None:
         """Make room for that many ranks and slots; what is there stays, the oldest steps may go."""
-        if ranks <= self.ranks and slots <= self.slots:
-            return
+        if ranks > self.ranks or slots > self.slots:
+            self._refit(_doubled(self.ranks, ranks), _doubled(self.slots, slots))
+
+    def shorten(self) -> bool:
+        """Keep half as many steps; return False when there are no more than the least already."""
+        if self.length <= _MIN_STEPS:
+            return False
+        self._most_steps = max(_MIN_STEPS, self.length // 2)
+        self._refit(self.ranks, self.slots)
+        return True
+
+    def _refit(self, ranks: int, slots: int) -> None:
         old, held = self._arrays(), self.rows()
         used_ranks, used_slots = self.ranks, self.slots
-        self._allocate(_doubled(used_ranks, ranks), _doubled(used_slots, slots))
+        self._allocate(ranks, slots)
         keep = min(held.stop - held.start, self.length)
         self._begin(slice(0, keep))
         source = slice(held.stop - keep, held.stop)
