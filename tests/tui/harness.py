@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.tui import world
 
-from ringwatch_tui import themes
+from ringwatch_tui import palettes
 from ringwatch_tui.app import Ringwatch
 from ringwatch_tui.client.base import Client
 from ringwatch_tui.session import Clocks
@@ -30,7 +30,7 @@ def console(
     clock: FrozenClock | None = None,
     *,
     role: str = "operator",
-    theme: str = themes.DEFAULT,
+    theme: str = palettes.DEFAULT,
     ascii_only: bool = False,
 ) -> Ringwatch:
     """Return a console that has not been started."""

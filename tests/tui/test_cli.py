@@ -83,6 +83,10 @@ def test_json_keys_are_stable(name: str) -> None:
         (["job", "llm"], 0),
         (["nodes"], 0),
         (["node", "n9"], 0),
+        (["gpu", "n9/gpu0"], 0),
+        (["gpu", "n9/0"], 0),
+        (["gpu", "n9/7"], 1),
+        (["gpu", "n9"], 1),
     ],
 )
 @pytest.mark.parametrize("form", [[], ["--json"]])
@@ -92,8 +96,9 @@ def test_each_command_answers_and_says_whether_something_is_wrong(
     """0 is well, 1 is something to look at."""
     assert main([*argv, "--collector", served[0], *form]) == code
     out = capsys.readouterr()
-    if argv == ["incident", "I-9"]:
-        assert "no incident I-9" in out.err
+    said = {"I-9": "no incident I-9", "n9/7": "n9 has no GPU '7'", "n9": "NODE/GPU"}.get(argv[-1], "")
+    if said and argv[0] in ("incident", "gpu"):
+        assert said in out.err
     elif form:
         assert all(isinstance(json.loads(row), dict) for row in out.out.splitlines())
     else:

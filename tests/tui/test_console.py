@@ -10,7 +10,7 @@ from tests.tui.harness import FrozenClock, console
 from textual.pilot import Pilot
 
 from ringwatch_proto.records import IncidentState
-from ringwatch_tui import themes
+from ringwatch_tui import palettes, themes
 from ringwatch_tui.app import Ringwatch
 from ringwatch_tui.client.fake import FakeClient
 from ringwatch_tui.screens.base import RingScreen
@@ -302,7 +302,7 @@ async def test_back_goes_where_one_came_from() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "theme"), [*((size, themes.DEFAULT) for size in SIZES), ((80, 24), themes.MONO)]
+    ("size", "theme"), [*((size, palettes.DEFAULT) for size in SIZES), ((80, 24), palettes.MONO)]
 )
 async def test_no_size_breaks_a_screen(size: tuple[int, int], theme: str) -> None:
     """From 20x5 to 200x60 every screen draws, and the header never loses its mode where it fits."""
@@ -329,25 +329,25 @@ async def test_a_theme_change_redraws_at_once() -> None:
     async with app.run_test(size=(120, 36)) as pilot:
         await ready(pilot, app, "I-142")
         seen = []
-        for _ in themes.NAMES:
+        for _ in palettes.THEMES:
             await press(pilot, clock, "T")
             seen.append(app.theme)
 
-    assert sorted(seen) == sorted(themes.NAMES)
-    assert app.theme == themes.DEFAULT
+    assert sorted(seen) == sorted(palettes.THEMES)
+    assert app.theme == palettes.DEFAULT
 
 
 def test_no_color_means_no_colour() -> None:
     """NO_COLOR and dumb terminals get the theme without any."""
-    assert theme_for({"NO_COLOR": "1"}) == themes.MONO
-    assert theme_for({"TERM": "dumb"}) == themes.MONO
-    assert theme_for({"NO_COLOR": ""}) == themes.DEFAULT
+    assert theme_for({"NO_COLOR": "1"}) == palettes.MONO
+    assert theme_for({"TERM": "dumb"}) == palettes.MONO
+    assert theme_for({"NO_COLOR": ""}) == palettes.DEFAULT
     assert theme_for({"NO_COLOR": "1"}, "light") == "ringwatch-light"
 
 
 def test_mono_sets_no_colour_anywhere() -> None:
     """Bold, dim and reverse only."""
-    for style in themes.looks(themes.MONO).values():
+    for style in themes.looks(palettes.MONO).values():
         assert style.color is None
         assert style.bgcolor is None
 

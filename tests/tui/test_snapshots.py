@@ -3,25 +3,35 @@
 from collections.abc import Callable
 
 import pytest
+from tests.tui import world
 from tests.tui.harness import console
+from tests.tui.test_record import LOG
 from textual.pilot import Pilot
 
-from ringwatch_tui import themes
+from ringwatch_tui import palettes
 from ringwatch_tui.app import Ringwatch
 
 Compare = Callable[..., bool]
-OBJECTS = {
+# Each screen, with the object that it is opened on.
+SCREENS = {
     "overview": ("", ""),
+    "jobs": ("", ""),
+    "nodes": ("", ""),
     "incidents": ("", ""),
+    "runbooks": ("", ""),
+    "audit": ("", ""),
     "incident": ("incident", "I-142"),
+    "job": ("job", "llm-70b"),
+    "node": ("node", "n011"),
+    "gpu": ("gpu", "n011/gpu3"),
+    "runbook_page": ("runbook", "compute-straggler"),
     "run": ("run", "r-17"),
 }
-MORE = {"jobs": ("", ""), "nodes": ("", ""), "job": ("job", "llm-70b"), "node": ("node", "n011")}
 SIZES = {"120x36": (120, 36), "80x24": (80, 24)}
 
 
 def _opened(app: Ringwatch, screen: str) -> Callable[[Pilot[None]], object]:
-    kind, id = {**OBJECTS, **MORE}[screen]
+    kind, id = SCREENS[screen]
 
     async def run_before(pilot: Pilot[None]) -> None:
         while app.session.state.fleet is None or app.top is None:
@@ -40,23 +50,18 @@ def _opened(app: Ringwatch, screen: str) -> Callable[[Pilot[None]], object]:
 
 def _known(app: Ringwatch, kind: str, id: str) -> bool:
     state = app.session.state
-    details = {"job": state.jobs, "node": state.nodes, "run": state.runs}
-    return bool(state.runbooks) and (kind not in details or id in details[kind])
+    details = {"job": state.jobs, "node": state.nodes, "run": state.runs, "gpu": state.nodes}
+    wanted = id.partition("/")[0]
+    return bool(state.runbooks) and (kind not in details or wanted in details[kind])
 
 
-@pytest.mark.parametrize("theme", [themes.DEFAULT, themes.MONO])
+@pytest.mark.parametrize("theme", [palettes.DEFAULT, palettes.MONO])
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("screen", OBJECTS)
+@pytest.mark.parametrize("screen", SCREENS)
 def test_picture(snap_compare: Compare, screen: str, size: str, theme: str) -> None:
-    """The screens an operator takes an incident through, at two sizes, with and without colour."""
-    app = console(theme=theme)
+    """Every screen at two sizes, with and without colour."""
+    fake = world.client()
+    fake.log = LOG
+    app = console(fake, theme=theme)
 
     assert snap_compare(app, terminal_size=SIZES[size], run_before=_opened(app, screen))
-
-
-@pytest.mark.parametrize("screen", MORE)
-def test_picture_of_the_fleet(snap_compare: Compare, screen: str) -> None:
-    """The screens of jobs and nodes."""
-    app = console()
-
-    assert snap_compare(app, terminal_size=SIZES["120x36"], run_before=_opened(app, screen))

@@ -471,6 +471,16 @@ def node_detail(name: str = "n011") -> model.NodeDetail:
     node = next(each for each in fleet().nodes if each.name == name)
     return model.NodeDetail(
         summary=node,
+        readings=tuple(
+            model.Reading(signal=signal, unit=unit, device="SIM-011-3", value=value, age_s=age_s)
+            for signal, unit, value, age_s in (
+                ("gpu.sm_clock_mhz", "MHz", 1095.0, 0.4),
+                ("gpu.power_watts", "W", 402.0, 0.4),
+                ("gpu.temperature_celsius", "C", 61.0, 0.4),
+                ("gpu.ecc_dbe_volatile_per_s", "/s", 0.0, 28.0),
+                ("gpu.nvlink_links_up", "", 17.0, 42.0),
+            )
+        ),
         trends=(
             model.Trend(
                 signal="gpu.sm_clock_mhz",

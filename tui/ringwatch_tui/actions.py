@@ -13,7 +13,7 @@ VIEWER: Final = "viewer"
 OPERATOR: Final = "operator"
 ROLES: Final = ("viewer", "operator", "approver", "admin")
 
-_LISTS = ("overview", "jobs", "nodes", "incidents")
+_LISTS = ("overview", "jobs", "nodes", "incidents", "runbooks")
 _INCIDENT = ("overview", "incidents", "incident")
 
 
@@ -238,13 +238,15 @@ ACTIONS: Final[tuple[Action, ...]] = (
         key="slash",
         title="filter",
         help="keep rows that match: word, field:word, !word, sev:>=warn",
-        where=("jobs", "nodes", "incidents"),
+        where=("jobs", "nodes", "incidents", "runbooks", "audit"),
         weight=32,
     ),
     Action(id="overview", key="1", title="Overview", help="the fleet, its incidents and its jobs", weight=60),
     Action(id="jobs", key="2", title="Jobs", help="training jobs", weight=61),
     Action(id="nodes", key="3", title="Nodes", help="nodes", weight=62),
     Action(id="incidents", key="4", title="Incidents", help="open and recent incidents", weight=63),
+    Action(id="runbooks", key="5", title="Runbooks", help="every runbook, as written", weight=64),
+    Action(id="audit", key="6", title="Audit", help="who did what, when and why", weight=65),
     Action(
         id="goto", key="colon", title="go to", help="go to a job, node, incident or run by name", weight=55
     ),
@@ -303,7 +305,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         weight=72,
     ),
     Action(
-        id="theme", key="T", title="theme", help="the next theme: dark, light, high contrast, mono", weight=73
+        id="theme", key="T", title="theme", help="the next of eight themes; the last has no colour", weight=73
     ),
     Action(
         id="quit", key="q", title="quit", help="press twice to leave; runs go on in the collector", weight=74

@@ -11,10 +11,11 @@ from textual.app import App
 from textual.binding import Binding
 from textual.screen import Screen
 
-from ringwatch_tui import actions, errands, operations, themes
+from ringwatch_tui import actions, errands, operations, palettes, themes
 from ringwatch_tui.client.base import Client
 from ringwatch_tui.client.replay import ReplayClient
 from ringwatch_tui.commands import ActionProvider, ObjectProvider
+from ringwatch_tui.screens.audit import Audit
 from ringwatch_tui.screens.base import Arrived, Open, RingScreen, Target, Wish
 from ringwatch_tui.screens.dialogs import SETTLE_S, Choice, Prompt
 from ringwatch_tui.screens.gpu import GpuDetail
@@ -27,6 +28,7 @@ from ringwatch_tui.screens.node import NodeDetail
 from ringwatch_tui.screens.nodes import Nodes
 from ringwatch_tui.screens.overview import Overview
 from ringwatch_tui.screens.run import RunWalk
+from ringwatch_tui.screens.runbooks import RunbookDetail, Runbooks
 from ringwatch_tui.session import Clocks, Session
 from ringwatch_tui.state import events
 from ringwatch_tui.state.reducer import ConsoleState, held_back
@@ -42,6 +44,7 @@ _DETAILS: dict[str, Callable[[str], RingScreen]] = {
     "job": JobDetail,
     "node": NodeDetail,
     "gpu": GpuDetail,
+    "runbook": RunbookDetail,
     "run": RunWalk,
 }
 
@@ -58,6 +61,8 @@ class Ringwatch(App[None]):
         "jobs": Jobs,
         "nodes": Nodes,
         "incidents": Incidents,
+        "runbooks": Runbooks,
+        "audit": Audit,
     }
     DEFAULT_MODE = "overview"
     BINDINGS: ClassVar = [Binding("ctrl+c", "do_quit", show=False, priority=True)]
@@ -68,7 +73,7 @@ class Ringwatch(App[None]):
         *,
         role: str,
         user: str,
-        theme: str = themes.DEFAULT,
+        theme: str = palettes.DEFAULT,
         ascii_only: bool = False,
         clocks: Clocks | None = None,
         draw_s: float = _DRAW_S,
@@ -191,7 +196,7 @@ class Ringwatch(App[None]):
 
     def _navigate(self, name: str, top: RingScreen) -> None:
         match name:
-            case "overview" | "jobs" | "nodes" | "incidents":
+            case "overview" | "jobs" | "nodes" | "incidents" | "runbooks" | "audit":
                 self.switch_mode(name)
             case "back":
                 if len(self.screen_stack) > 1:

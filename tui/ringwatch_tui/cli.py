@@ -17,6 +17,7 @@ from ringwatch_proto.records import Severity
 from ringwatch_tui.actions import ROLES
 from ringwatch_tui.client.base import Client, RequestRefused
 from ringwatch_tui.client.live import LiveClient
+from ringwatch_tui.palettes import THEMES
 from ringwatch_tui.state.model import Fleet
 from ringwatch_tui.state.reducer import is_open
 from ringwatch_tui.twins import machine, plain
@@ -230,9 +231,9 @@ def _console_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--theme",
-        choices=("dark", "light", "contrast", "mono"),
+        choices=[name.removeprefix("ringwatch-") for name in THEMES],
         default="",
-        help="colours (default: dark; mono under NO_COLOR)",
+        help="colours (default: dark; mono, which has none, under NO_COLOR)",
     )
     return parser
 

@@ -81,6 +81,8 @@ def objects(state: ConsoleState) -> Iterator[Named]:
         yield Named(kind="run", id=run.id, text=f"run {run.id} {run.runbook} {run.incident}")
     for job in fleet.jobs:
         yield Named(kind="job", id=job.name, text=f"job {job.name}")
+    for book in state.runbooks:
+        yield Named(kind="runbook", id=book.id, text=f"runbook {book.id} {book.title}")
     for node in fleet.nodes:
         yield Named(kind="node", id=node.name, text=f"node {node.name}")
 

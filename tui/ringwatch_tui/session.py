@@ -22,6 +22,7 @@ from ringwatch_tui.state.reducer import ConsoleState, reduce
 _FIRST_RETRY_S: Final = 0.5
 _LONGEST_RETRY_S: Final = 10.0
 _POLL_S: Final = 1.0
+_AUDIT_RECORDS: Final = 500
 _STEPS: Final = 120
 _NODE_SECONDS: Final = 300.0
 NOTICE_S: Final = 6.0
@@ -156,6 +157,8 @@ class Session:
                 self.dispatch(events.JobReceived(detail=await self._client.job(want.id, _STEPS)))
             case "node":
                 self.dispatch(events.NodeReceived(detail=await self._client.node(want.id, _NODE_SECONDS)))
+            case "audit":
+                self.dispatch(events.AuditReceived(log=await self._client.audit(_AUDIT_RECORDS)))
             case "run":
                 self.dispatch(events.RunReceived(run=await self._client.run(want.id)))
 

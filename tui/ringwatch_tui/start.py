@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from ringwatch_proto.dialling import credentials_from
 from ringwatch_proto.recording import Kept
-from ringwatch_tui import actions, themes
+from ringwatch_tui import actions, palettes
 from ringwatch_tui.app import Ringwatch
 from ringwatch_tui.client.base import Client
 from ringwatch_tui.client.live import LiveClient
@@ -19,9 +19,9 @@ from ringwatch_tui.terminal import end_with_terminal
 def theme_for(environment: Mapping[str, str], wanted: str = "") -> str:
     """Return the theme: the one asked for, mono under NO_COLOR or on a dumb terminal, else dark."""
     if wanted:
-        return next((name for name in themes.NAMES if name.endswith(f"-{wanted}")), themes.DEFAULT)
+        return next((name for name in palettes.THEMES if name.endswith(f"-{wanted}")), palettes.DEFAULT)
     plain = bool(environment.get("NO_COLOR")) or environment.get("TERM") == "dumb"
-    return themes.MONO if plain else themes.DEFAULT
+    return palettes.MONO if plain else palettes.DEFAULT
 
 
 def run_replay(frames: Sequence[Kept], name: str, *, theme: str = "", ascii_only: bool = False) -> int:

@@ -6,84 +6,18 @@ Healthy has no colour. Mono uses bold, dim and reverse only, for NO_COLOR and fo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from rich.style import Style
 from textual.theme import Theme
 
+from ringwatch_tui.palettes import COLOURS, DEFAULT, MONO, THEMES, Colours
 from ringwatch_tui.views.lines import CELL, DIM, DRILL, FAULT, HEAD, INFO, PLAIN, STRONG, TROUBLE, WARN
 
-MONO: Final = "ringwatch-mono"
-DEFAULT: Final = "ringwatch-dark"
 SELECTED: Final = "selected"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Colours:
-    """The colours of one theme."""
-
-    background: str
-    raised: str
-    selection: str
-    text: str
-    strong: str
-    dim: str
-    cell: str
-    edge: str
-    fault: str
-    warn: str
-    info: str
-    drill: str
-    dark: bool = True
-
-
-_COLOURS: Final[dict[str, Colours]] = {
-    DEFAULT: Colours(
-        background="#0e1216",
-        raised="#171d24",
-        selection="#22303f",
-        text="#c9d1d9",
-        strong="#f0f3f6",
-        dim="#7d8896",
-        cell="#4a6076",
-        edge="#33404d",
-        fault="#ff6b57",
-        warn="#e8a33d",
-        info="#6cb2ff",
-        drill="#d58bf0",
-    ),
-    "ringwatch-light": Colours(
-        background="#fbfbf9",
-        raised="#f0f0ec",
-        selection="#d9e6f5",
-        text="#2b3138",
-        strong="#0b0f14",
-        dim="#6a727c",
-        cell="#9fb2c6",
-        edge="#c3c8ce",
-        fault="#c3311b",
-        warn="#8f5600",
-        info="#0a5bb3",
-        drill="#8a2fb0",
-        dark=False,
-    ),
-    "ringwatch-contrast": Colours(
-        background="#000000",
-        raised="#000000",
-        selection="#003a75",
-        text="#ffffff",
-        strong="#ffffff",
-        dim="#c8c8c8",
-        cell="#a8c4e0",
-        edge="#ffffff",
-        fault="#ff8a75",
-        warn="#ffc21a",
-        info="#8fc7ff",
-        drill="#ef9fff",
-    ),
-}
-NAMES: Final = (*_COLOURS, MONO)
+NAMES: Final = THEMES
 
 
 def _looks(colours: Colours) -> dict[str, Style]:
@@ -116,7 +50,7 @@ _MONO_LOOKS: Final[dict[str, Style]] = {
     SELECTED: Style(reverse=True),
 }
 _ALL_LOOKS: Final[dict[str, Mapping[str, Style]]] = {
-    **{name: _looks(colours) for name, colours in _COLOURS.items()},
+    **{name: _looks(colours) for name, colours in COLOURS.items()},
     MONO: _MONO_LOOKS,
 }
 
@@ -202,7 +136,7 @@ def _mono() -> Theme:
 
 def themes() -> tuple[Theme, ...]:
     """Return the themes to register."""
-    return (*(_theme(name, colours) for name, colours in _COLOURS.items()), _mono())
+    return (*(_theme(name, colours) for name, colours in COLOURS.items()), _mono())
 
 
 def after(theme: str) -> str:

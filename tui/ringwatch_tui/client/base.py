@@ -8,7 +8,7 @@ from typing import Protocol
 from ringwatch_proto.errors import RingwatchError
 from ringwatch_proto.recording import Kept
 from ringwatch_proto.records import Incident
-from ringwatch_tui.state.model import Fleet, JobDetail, NodeDetail, Run, Runbook
+from ringwatch_tui.state.model import AuditLog, Fleet, JobDetail, NodeDetail, Run, Runbook
 
 
 class RequestRefused(RingwatchError):
@@ -72,6 +72,10 @@ class Client(Protocol):
 
     async def answer(self, run: str, step: str, action: str, text: str, author: str) -> Run:
         """Answer the step that a run waits at."""
+        ...
+
+    async def audit(self, limit: int) -> AuditLog:
+        """Return the newest records of what people did."""
         ...
 
     async def recording(self, since_s: float, until_s: float) -> Sequence[Kept]:

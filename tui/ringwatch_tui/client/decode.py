@@ -264,6 +264,26 @@ def runbook(message: runs_pb2.Runbook) -> model.Runbook:
     )
 
 
+def audit(message: query_pb2.AuditList) -> model.AuditLog:
+    """Return the snapshot of an audit log."""
+    return model.AuditLog(
+        records=tuple(
+            model.AuditRecord(
+                sequence=each.sequence,
+                at_s=each.wall_ns / _NS,
+                actor=each.actor,
+                action=each.action,
+                target=each.target,
+                incident=each.incident,
+                reason=each.reason,
+                result=each.result,
+            )
+            for each in message.records
+        ),
+        intact=message.chain_intact,
+    )
+
+
 def run(message: runs_pb2.Run) -> model.Run:
     """Return the snapshot of a run."""
     return model.Run(

@@ -10,7 +10,7 @@ from ringwatch_proto.errors import UnreachableError
 from ringwatch_proto.recording import Kept
 from ringwatch_proto.records import Incident, IncidentState, Note
 from ringwatch_tui.client.base import RequestRefused
-from ringwatch_tui.state.model import Fleet, JobDetail, NodeDetail, Run, Runbook, RunBrief, RunStep
+from ringwatch_tui.state.model import AuditLog, Fleet, JobDetail, NodeDetail, Run, Runbook, RunBrief, RunStep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,7 @@ class FakeClient:
         self.walks: dict[str, Run] = {}
         self.asked: list[Asked] = []
         self.tape: tuple[Kept, ...] = ()
+        self.log = AuditLog()
         self.closed = False
         self._up = True
         self._changed = asyncio.Event()
@@ -186,6 +187,11 @@ class FakeClient:
         new = _moved(old, action, text, author, self.world.wall_s)
         self.walk(new)
         return new
+
+    async def audit(self, limit: int) -> AuditLog:
+        """Return what was put in ``log``."""
+        self._answering()
+        return replace(self.log, records=self.log.records[:limit])
 
     async def recording(self, since_s: float, until_s: float) -> tuple[Kept, ...]:
         """Return the pictures that were put in ``tape``."""

@@ -24,7 +24,7 @@ from ringwatch_proto.v1 import (
 from ringwatch_tui.client import decode
 from ringwatch_tui.client.base import RequestRefused
 from ringwatch_tui.client.gpu_view import GpuView
-from ringwatch_tui.state.model import Fleet, JobDetail, NodeDetail, Run, Runbook
+from ringwatch_tui.state.model import AuditLog, Fleet, JobDetail, NodeDetail, Run, Runbook
 
 T = TypeVar("T")
 # An operator at a console would rather be told than wait.
@@ -158,6 +158,11 @@ class LiveClient:
         """Answer the step that a run waits at."""
         request = runs_pb2.AnswerRequest(run=run, step=step, action=action, text=text, author=author)
         return decode.run(await self._ask(self._runs().Answer(request, timeout=_CHANGE_TIMEOUT_S)))
+
+    async def audit(self, limit: int) -> AuditLog:
+        """Return the newest records of what people did."""
+        request = query_pb2.ListAuditRequest(limit=limit)
+        return decode.audit(await self._ask(self._query().ListAudit(request, timeout=_TIMEOUT_S)))
 
     async def recording(self, since_s: float, until_s: float) -> tuple[Kept, ...]:
         """Return the pictures of a window, compressed again: hours of them have to fit."""

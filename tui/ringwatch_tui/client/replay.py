@@ -20,7 +20,7 @@ from ringwatch_proto.v1.recording_pb2 import Frame
 from ringwatch_tui.client import decode
 from ringwatch_tui.client.base import RequestRefused
 from ringwatch_tui.client.gpu_view import GpuView
-from ringwatch_tui.state.model import Fleet, JobDetail, NodeDetail, ReplayMark, Run, Runbook
+from ringwatch_tui.state.model import AuditLog, Fleet, JobDetail, NodeDetail, ReplayMark, Run, Runbook
 
 _NS: Final = 1_000_000_000
 SPEEDS: Final = (1.0, 4.0, 16.0)
@@ -187,6 +187,11 @@ class ReplayClient:
 
     def _refuse(self, what: str) -> NoReturn:
         raise RequestRefused(f"{what}: this is the past, nothing can be changed in it")
+
+    async def audit(self, limit: int) -> AuditLog:
+        """Refuse: what people did is on the collector, and is not part of a picture."""
+        del limit
+        raise RequestRefused("the audit log is not part of a recording; L goes back to now")
 
     async def recording(self, since_s: float, until_s: float) -> tuple[Kept, ...]:
         """Return the pictures of a window."""

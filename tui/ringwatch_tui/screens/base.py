@@ -156,7 +156,7 @@ class RingScreen(Screen[None]):
 
     def _show_keys(self, state: ConsoleState, operator: Operator) -> None:
         cells = self.size.width
-        always = Span("1-4 screens  : go to  ? help " if cells >= 100 else "1-4 : ? help ", DIM)
+        always = Span("1-6 screens  : go to  ? help " if cells >= 100 else "1-6 : ? help ", DIM)
         hints = key_line(self._hints(state, operator), cells - width(always.text) - 1)
         self.query_one("#keys", Bar).show(hints, (always,))
 

@@ -34,6 +34,11 @@ class Listing(RingScreen):
         self.query_one(Input).display = False
 
     @property
+    def noun(self) -> str:
+        """Return what the rows are, for their number."""
+        return self.crumb.lower()
+
+    @property
     def terms(self) -> tuple[Term, ...]:
         """Return the conditions of the filter."""
         return parse(self.query_one(Input).value)
@@ -53,11 +58,7 @@ class Listing(RingScreen):
             self.moved_s = monotonic_s
         text = self.query_one(Input).value
         left = line(Span(f" / {text}", INFO), Span("   esc clears", DIM)) if text else line()
-        shown = (
-            f"{len(table.rows):,} of {total:,} {self.crumb.lower()} "
-            if text
-            else f"{total:,} {self.crumb.lower()} "
-        )
+        shown = f"{len(table.rows):,} of {total:,} {self.noun} " if text else f"{total:,} {self.noun} "
         self.query_one("#count", Bar).show(left, line(Span(shown, DIM)))
 
     def nothing(self, total: int, otherwise: Build) -> Build:
@@ -102,5 +103,6 @@ class Listing(RingScreen):
         return Target(kind=self.KIND, id=selected) if selected else None
 
     def on_vtable_opened(self, event: VTable.Opened) -> None:
-        """Open the object."""
-        self.post_message(Open(self.KIND, event.id))
+        """Open the object, if objects of this list have a screen."""
+        if self.KIND:
+            self.post_message(Open(self.KIND, event.id))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ringwatch_proto.records import Incident
-from ringwatch_tui.state.model import Fleet, JobDetail, NodeDetail, Run, Runbook
+from ringwatch_tui.state.model import AuditLog, Fleet, JobDetail, NodeDetail, Run, Runbook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,13 @@ class RunbooksReceived:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditReceived:
+    """The audit log came."""
+
+    log: AuditLog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DetailMissing:
     """The collector refused a question or does not know the object."""
 
@@ -92,6 +99,7 @@ Event = (
     | NodeReceived
     | RunReceived
     | RunbooksReceived
+    | AuditReceived
     | DetailMissing
     | Said
     | PauseToggled

@@ -313,6 +313,28 @@ class Runbook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRecord:
+    """One thing that somebody did or was refused."""
+
+    sequence: int
+    at_s: float
+    actor: str
+    action: str
+    target: str = ""
+    incident: str = ""
+    reason: str = ""
+    result: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditLog:
+    """The newest records, and whether the chain over them is whole."""
+
+    records: tuple[AuditRecord, ...] = ()
+    intact: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
     """A value that a check read, with its age and whether it is as it should be."""
 

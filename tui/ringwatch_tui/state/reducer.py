@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from ringwatch_proto.records import Incident, IncidentState, Severity
 from ringwatch_tui.state import events
 from ringwatch_tui.state.format import plural
-from ringwatch_tui.state.model import Fleet, JobDetail, NodeDetail, Run, Runbook
+from ringwatch_tui.state.model import AuditLog, Fleet, JobDetail, NodeDetail, Run, Runbook
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -56,6 +56,7 @@ class ConsoleState:
     nodes: Mapping[str, NodeDetail] = field(default_factory=dict)
     runs: Mapping[str, Run] = field(default_factory=dict)
     runbooks: tuple[Runbook, ...] = ()
+    audit: AuditLog = field(default_factory=AuditLog)
     missing: Mapping[tuple[str, str], str] = field(default_factory=dict)
     notice: Notice | None = None
     paused: bool = False
@@ -129,6 +130,8 @@ def reduce(state: ConsoleState, event: events.Event) -> ConsoleState:
             new = replace(state, runs=_put(state.runs, run.id, run))
         case events.RunbooksReceived(runbooks=runbooks):
             new = replace(state, runbooks=runbooks)
+        case events.AuditReceived(log=log):
+            new = replace(state, audit=log)
         case events.DetailMissing(kind=kind, id=id, reason=reason):
             new = replace(state, missing=_put(state.missing, (kind, id), reason))
         case events.Said(text=text, tone=tone, until_s=until_s):

@@ -23,6 +23,7 @@ _INSTANTS = frozenset(
         "updated_s",
         "closed_s",
         "silenced_until_s",
+        "acknowledged_until_s",
         "change_point_s",
         "started_s",
         "ended_s",

@@ -58,10 +58,10 @@ def sections(detail: NodeDetail, gpu: GpuReading) -> tuple[Section, ...]:
     """Return readings, trends and events of the GPU."""
     own = replace(
         detail,
-        trends=tuple(each for each in detail.trends if each.device == gpu.id),
+        trends=tuple(each for each in detail.trends if each.device in (gpu.id, gpu.name)),
         events=tuple(each for each in detail.events if each.device in (gpu.id, gpu.name)),
     )
-    readings = [each for each in detail.readings if each.device == gpu.id]
+    readings = [each for each in detail.readings if each.device in (gpu.id, gpu.name)]
     return (
         Section(key="readings", title="Readings", build=lambda cells: _readings(readings, cells)),
         Section(key="trends", title="Trends", build=lambda cells: trend_lines(own, cells)),
