@@ -13,6 +13,7 @@ from ringwatch_collector.detectors.flows import SlowLink, slow_link
 from ringwatch_collector.detectors.held import held_rank
 from ringwatch_collector.detectors.pace import Pace, pace_of
 from ringwatch_collector.detectors.places import gpus_held, nobody_in, percent, seconds
+from ringwatch_collector.detectors.robust import Array
 from ringwatch_collector.detectors.transfer_rise import LEAST_RATIO, RECENT_S, Rise, rises_of
 from ringwatch_collector.detectors.waits import waits_of
 from ringwatch_collector.detectors.window import Window, working_windows
@@ -150,8 +151,19 @@ def _latest_s(window: Window, rises: list[Rise]) -> float:
     """Return how late the latest rank is within the slow groups; elsewhere the whole group is late."""
     worst = sorted(rises, key=lambda rise: rise.ratio)[-MOST_GROUPS:]
     slots = {slot for rise in worst for slot in rise.slots}
-    waits = waits_of(window, window.recent(RECENT_S, LEAST_STEPS), slots)
-    return float(waits.late_s.mean(axis=0).max(initial=0.0))
+    recent = window.recent(RECENT_S, LEAST_STEPS)
+    late_s = waits_of(window, recent, slots).late_s.mean(axis=0)
+    # Who left a slow collective late comes late to the next: only what its own work or its data took more counts.
+    return float(np.minimum(late_s, _own_growth_s(window, recent)).max(initial=0.0))
+
+
+def _own_growth_s(window: Window, recent: slice) -> Array:
+    """Return (C,) by how much own work and waiting for data grew, infinity where that is not known."""
+    own = (window.compute_s[recent] + np.nan_to_num(window.data_s[recent])).mean(axis=0)
+    usual = window.job.reference_compute_s[window.columns] + np.nan_to_num(
+        window.job.reference_data_s[window.columns]
+    )
+    return np.where(np.isfinite(usual), own - usual, np.inf)
 
 
 def _busy_hosts(view: FleetView, job: JobView) -> bool:

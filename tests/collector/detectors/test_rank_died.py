@@ -104,6 +104,13 @@ def test_when_all_say_that_a_peer_went_nobody_is_named() -> None:
     assert (finding.culprit.kind, finding.verdict) == ("none", Verdict.CANNOT_TELL)
 
 
+def test_watchdogs_that_speak_minutes_later_belong_to_the_first_death() -> None:
+    """NCCL's time-out is ten minutes: who only lost a peer by then follows from the one that went first."""
+    watchdog = "exception: NCCL watchdog: collective timed out"
+    finding = only(view_of(died(1, 605.0), left(0, 4.0, watchdog), left(2, 3.0, watchdog)))
+    assert (finding.culprit.rank, finding.cause) == (1, "killed")
+
+
 def test_a_job_that_finished_is_nothing() -> None:
     """A goodbye without an exception is how jobs end."""
     assert RankDied().look(view_of(left(0, 2.0, "finished"), left(1, 2.0, "finished"))) == []
