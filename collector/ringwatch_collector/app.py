@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import socket
 from collections.abc import Sequence
@@ -33,6 +32,7 @@ from ringwatch_collector.follow import Bell
 from ringwatch_collector.fusion import Fused, fuse
 from ringwatch_collector.ground import data_folder, database_url, fleet_policy, lock_folder
 from ringwatch_collector.history.app import History
+from ringwatch_collector.housekeeping import Housekeeper
 from ringwatch_collector.incidents import IncidentBook, IncidentPolicy
 from ringwatch_collector.ingest import TelemetryService
 from ringwatch_collector.intake import FleetIntake
@@ -47,15 +47,11 @@ from ringwatch_collector.silence_desk import SilenceDesk, stored_silences
 from ringwatch_collector.store.store import Store
 from ringwatch_collector.view import FleetView
 from ringwatch_knowledge import overrides
-from ringwatch_proto.errors import StoreError
 from ringwatch_proto.records import Finding, Incident
 from ringwatch_proto.v1 import query_pb2, query_pb2_grpc, recording_pb2_grpc, runs_pb2_grpc
 
-_LOG: Final = logging.getLogger("ringwatch.collector")
 _EVENTS_BACK_S: Final = 3600.0
 _UNJUDGED_S: Final = 10.0
-_HOUSEKEEPING_S: Final = 5.0
-_RETENTION_S: Final = 3600.0
 
 
 class Collector:
@@ -144,6 +140,15 @@ class Collector:
             runbooks=config.runbooks,
             repair=config.repair,
             folder=data_folder(config),
+        )
+        self._housekeeper = Housekeeper(
+            store=self.store,
+            kept=config.store,
+            fleet=self.fleet,
+            book=self.book,
+            audit=self.audit,
+            clock=self.clock,
+            note_progress=self._ingest.note_progress,
         )
         self.history = History(
             config.history,
@@ -241,6 +246,8 @@ class Collector:
         for row in progress:
             self._ingest.restore(row.node, row.spool, row.sequence)
             self.fleet.remember(row.node, row.updated_s, row.updated_s)
+        learned_since_s = now_s - self._config.store.learned_days * 86400.0
+        self.fleet.remember_learned(self.store.learned(learned_since_s), now_s)
 
     async def start(self) -> int:
         """Serve and return the port; raise ConfigError when the address cannot be had."""
@@ -258,7 +265,7 @@ class Collector:
             asyncio.create_task(self._runner.run(), name="runner"),
             asyncio.create_task(self._ingest.run(), name="acknowledgements"),
             asyncio.create_task(self.runs.run(), name="runs"),
-            asyncio.create_task(self._keep_house(), name="housekeeping"),
+            asyncio.create_task(self._housekeeper.run(), name="housekeeping"),
             asyncio.create_task(self.alerts.run(), name="sight"),
             asyncio.create_task(self.history.run(), name="history"),
             asyncio.create_task(self.recording.run(), name="recording"),
@@ -266,26 +273,12 @@ class Collector:
         ]
         return port
 
-    async def _keep_house(self) -> None:
-        """Write progress every few seconds and delete what is old every hour."""
-        swept_s = self.clock.monotonic_s()
-        while True:
-            await asyncio.sleep(_HOUSEKEEPING_S)
-            self._ingest.note_progress()
-            self.store.flush()
-            if self.clock.monotonic_s() - swept_s < _RETENTION_S:
-                continue
-            swept_s = self.clock.monotonic_s()
-            try:
-                await asyncio.to_thread(self.store.sweep, self._config.store, self.clock.now_s())
-            except StoreError as error:
-                _LOG.error("%s", error)
-
     async def stop(self) -> None:
         """Stop taking messages, write what waits, and close; within ``shutdown_s`` and a second."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._housekeeper.save_learned()
         await self.runs.close()
         self.recording.close()
         self._ingest.note_progress()
