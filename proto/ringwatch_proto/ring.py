@@ -61,10 +61,27 @@ class RecordType(IntEnum):
 
 
 # index, type, kind (collective) or flags (step), communicator, slot, begin_ns, end_ns, step, bytes,
-# then four float32: (duration_s, -, -, -) for a collective; (data_s, compute_s, pause_s, loss) for a step.
+# then four float32: (duration_s, -, -, -) for a collective; (data_s, compute_s, pause_s, loss) for a step. The
+# ``bytes`` of a step are its amounts (``pack_amounts``), 0 when the job told none.
 RECORD: Final = struct.Struct("<QBBHIqqQQffff")
 HEADER_BYTES: Final = HEADER_WORDS * 8
 RING_BYTES: Final = HEADER_BYTES + RING_RECORDS * RECORD.size
+
+
+_AMOUNTS: Final = struct.Struct("<ff")
+_WORD: Final = struct.Struct("<Q")
+
+
+def pack_amounts(tokens: float, work: float) -> int:
+    """Return the word of a step that holds its tokens and its work; NaN for what was not told."""
+    word: int = _WORD.unpack(_AMOUNTS.pack(tokens, work))[0]
+    return word
+
+
+def amounts_of(word: int) -> tuple[float, float]:
+    """Return (tokens, work) of a step's word, NaN for what was not told."""
+    tokens, work = _AMOUNTS.unpack(_WORD.pack(word))
+    return tokens or float("nan"), work or float("nan")
 
 
 def format_ranks(ranks: list[int]) -> str:

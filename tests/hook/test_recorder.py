@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -12,7 +13,7 @@ from ringwatch_agent.hook.recorder import Communicator, Recorder
 from ringwatch_agent.hook.ring_writer import RingWriter
 from ringwatch_agent.sources.ring_reader import RingReader
 from ringwatch_proto.layout import Collective, Phase, StepFlag
-from ringwatch_proto.ring import RING_RECORDS, RecordType
+from ringwatch_proto.ring import RING_RECORDS, RecordType, amounts_of, pack_amounts
 
 NAN = float("nan")
 KIND = int(Collective.ALL_REDUCE)
@@ -149,3 +150,13 @@ def test_a_reader_that_comes_late_counts_what_it_missed(ring: RingWriter, reader
     assert found[-1][7] == RING_RECORDS + 99
     assert len(found) + reader.lost == RING_RECORDS + 100
     assert reader.records() == []
+
+
+def test_what_a_step_had_to_do_is_told_with_it(ring: RingWriter, reader: RingReader) -> None:
+    """Tokens and work of one step are not those of the next."""
+    recorder = Recorder(ring, 0)
+    recorder.step_end(NAN, pack_amounts(4096.0, 1e9))
+    recorder.step_end(NAN)
+    told, silent = (amounts_of(record[8]) for record in reader.records())
+    assert told == pytest.approx((4096.0, 1e9))
+    assert all(math.isnan(value) for value in silent)

@@ -1,5 +1,7 @@
 """The ring's text form of rank lists, and its geometry."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,3 +39,16 @@ def test_a_record_is_one_cache_line() -> None:
     """Header and records keep 64-byte steps."""
     assert ring.RECORD.size == 64
     assert ring.HEADER_BYTES % 64 == 0
+
+
+@pytest.mark.parametrize(
+    ("tokens", "work"), [(4096.0, 1.5e9), (4096.0, float("nan")), (float("nan"), 2.0**40)]
+)
+def test_the_amounts_of_a_step_come_back(tokens: float, work: float) -> None:
+    """Two float32 lie in the word that a collective keeps its bytes in."""
+    assert ring.amounts_of(ring.pack_amounts(tokens, work)) == pytest.approx((tokens, work), nan_ok=True)
+
+
+def test_a_step_without_amounts_told_none() -> None:
+    """A writer that knows of no amounts leaves 0 there: absent, not zero tokens."""
+    assert all(math.isnan(value) for value in ring.amounts_of(0))

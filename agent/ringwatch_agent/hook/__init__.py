@@ -6,10 +6,11 @@
     with hook.pause("checkpoint"):     # optional: say that the job pauses on purpose
         ...
     hook.step(loss=...)                # optional: mark steps yourself when there is no torch optimizer
+    hook.note(tokens=..., work=...)    # optional: what this rank's batch holds, so that more work is not slowness
 
 Nothing here raises into the job, runs a collective, or waits for the agent.
 """
 
-from ringwatch_agent.hook.session import attach, detach, pause, step
+from ringwatch_agent.hook.session import attach, detach, note, pause, step
 
-__all__ = ["attach", "detach", "pause", "step"]
+__all__ = ["attach", "detach", "note", "pause", "step"]

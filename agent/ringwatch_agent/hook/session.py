@@ -23,6 +23,7 @@ from ringwatch_agent.hook.patches import Patches, Watch
 from ringwatch_agent.hook.recorder import Recorder
 from ringwatch_agent.hook.ring_writer import RingWriter
 from ringwatch_proto.layout import StepFlag
+from ringwatch_proto.ring import pack_amounts
 
 # How often a step's end looks whether the agent is still, or again, there: a few system calls each time.
 _RETRY_S: Final = 5.0
@@ -43,6 +44,7 @@ class Session:
         self._channel: Channel | None = None
         self._ring: RingWriter | None = None
         self._reason = "finished"
+        self.noted_amounts = 0
         self._steps = 0
         self._next_try_ns = 0
         self._retry_ns = int(_retry_s() * 1e9)
@@ -91,13 +93,14 @@ class Session:
         if distributed.is_available() and distributed.is_initialized():
             self.join(distributed.get_rank(), distributed.get_world_size(), distributed.get_backend())
 
-    def step_ended(self, loss: float) -> None:
+    def step_ended(self, loss: float, amounts: int = 0) -> None:
         """Count a step, and now and then look after the agent."""
         self._steps += 1
+        amounts, self.noted_amounts = amounts or self.noted_amounts, 0
         recorder = self.watch.recorder
         if recorder is not None:
             self.collectives.sweep()
-            recorder.step_end(loss)
+            recorder.step_end(loss, amounts)
         now = monotonic_ns()
         if now >= self._next_try_ns:
             self._next_try_ns = now + self._retry_ns
@@ -216,13 +219,30 @@ def pause(name: str = "") -> Iterator[None]:  # noqa: ARG001  the name is for th
         recorder.pause_end()
 
 
-def step(loss: float | None = None) -> None:
-    """Mark the end of a step; from then on optimizers mark none. ``loss`` must be a plain number."""
+def step(loss: float | None = None, tokens: float | None = None, work: float | None = None) -> None:
+    """Mark the end of a step; from then on optimizers mark none. All are plain numbers.
+
+    ``tokens`` is what this rank's batch held, ``work`` the sum of its squared sequence lengths: with either, ranks
+    that had more to do are told from ranks that are slow.
+    """
     if _SESSION is None:
         return
     _SESSION.loop.marked_by_job = True
     value = float("nan") if loss is None else max(-_FLOAT_MAX, min(_FLOAT_MAX, float(loss)))
-    _SESSION.step_ended(value)
+    amounts = 0 if tokens is None and work is None else pack_amounts(_amount(tokens), _amount(work))
+    _SESSION.step_ended(value, amounts)
+
+
+def note(tokens: float | None = None, work: float | None = None) -> None:
+    """Tell what the step in progress has to do, where an optimizer marks its end. See ``step``."""
+    if _SESSION is not None:
+        _SESSION.noted_amounts = pack_amounts(_amount(tokens), _amount(work))
+
+
+def _amount(value: float | None) -> float:
+    """Return an amount that fits a float32; what is absent or no amount is NaN."""
+    number = float("nan") if value is None else float(value)
+    return number if 0.0 < number <= _FLOAT_MAX else float("nan")
 
 
 def _leave() -> None:

@@ -12,7 +12,7 @@ from ringwatch_agent.sources.rank_process import RankProcess
 from ringwatch_agent.sources.ring_reader import RingReader, RingRecord, RingState
 from ringwatch_proto.errors import LayoutError
 from ringwatch_proto.layout import COLLECTIVE, RANK_STATE, STEP, Collective, Phase
-from ringwatch_proto.ring import RecordType
+from ringwatch_proto.ring import RecordType, amounts_of
 
 _NAN: Final = float("nan")
 _S: Final = 1e-9
@@ -126,7 +126,7 @@ class Member:
         return self._last
 
     def _step_record(self, record: RingRecord, wall_offset_ns: int) -> bytes:
-        _, _, flags, _, _, begin_ns, end_ns, step, _, data_s, compute_s, pause_s, loss = record
+        _, _, flags, _, _, begin_ns, end_ns, step, amounts, data_s, compute_s, pause_s, loss = record
         self._begin_ns = end_ns
         self._step = step
         return STEP.pack(
@@ -139,8 +139,7 @@ class Member:
             _share(compute_s),
             _share(pause_s),
             loss,
-            _NAN,
-            _NAN,
+            *amounts_of(amounts),
         )
 
     def _collective_record(self, record: RingRecord) -> list[bytes]:
