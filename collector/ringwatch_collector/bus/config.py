@@ -23,6 +23,8 @@ class BusConfig:
     """PEM file of the CA of the NATS servers, for ``tls://`` addresses; empty: the system's."""
     name: str = "ringwatch"
     """Prefix of streams and subjects; another fleet on the same NATS takes another one."""
+    connect_s: float = 10.0
+    """Seconds for which a start waits for NATS; later it is waited for without an end."""
     partitions: int = 16
     """Parts of the fleet, by job; the same on every collector and for ever: ids of incidents hold it."""
     replicas: int = 1
@@ -39,7 +41,16 @@ class BusConfig:
     """Milliseconds for which batches are gathered into one message on the bus."""
 
     def __post_init__(self) -> None:
-        for name in ("partitions", "replicas", "keep_hours", "keep_gib", "lease_s", "replay_s", "gather_ms"):
+        for name in (
+            "connect_s",
+            "partitions",
+            "replicas",
+            "keep_hours",
+            "keep_gib",
+            "lease_s",
+            "replay_s",
+            "gather_ms",
+        ):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ConfigError(f"bus.{name}={value} must be above 0 and finite")

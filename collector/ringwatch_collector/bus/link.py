@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -30,6 +31,8 @@ _ANSWER_S: Final = 5.0
 _RECONNECT_S: Final = 1
 # Publishing the same again within it is the same message; a publisher tries again much sooner.
 _DUPLICATE_S: Final = 120.0
+# A reader that hears nothing for two of these begins again where it was.
+_HEARTBEAT_S: Final = 1.0
 _HELLO_DAYS: Final = 30
 # What a publisher or reader may meet while NATS is away; it tries again.
 BusError: Final = (NatsError, APIError, TimeoutError, OSError)
@@ -82,17 +85,18 @@ class Link:
 
             options["tls"] = ssl.create_default_context(cafile=config.tls_ca)
         try:
-            await self._client.connect(
-                servers=[each.strip() for each in config.url.split(",")],
-                max_reconnect_attempts=-1,
-                reconnect_time_wait=_RECONNECT_S,
-                connect_timeout=5,
-                allow_reconnect=True,
-                error_cb=_say,
-                **options,
-            )
-            self._js = self._client.jetstream(timeout=_ANSWER_S)
-            await self._make_streams()
+            async with asyncio.timeout(config.connect_s):
+                await self._client.connect(
+                    servers=[each.strip() for each in config.url.split(",")],
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=_RECONNECT_S,
+                    connect_timeout=5,
+                    allow_reconnect=True,
+                    error_cb=_say,
+                    **options,
+                )
+                self._js = self._client.jetstream(timeout=_ANSWER_S)
+                await self._make_streams()
         except (*BusError, nats.errors.NoServersError) as error:
             await self._client.close()
             raise ConfigError(f"bus.url={config.url}: {type(error).__name__}: {error}") from error
@@ -193,16 +197,15 @@ class Link:
         The first one has no data when nothing is there yet. Ends when the connection is closed for good.
         """
         subject, stream = f"{self._config.name}.batch.{partition}", f"{self._config.name}_batches"
-        if after.sequence and after.at_ns < since_ns:
-            start = ConsumerConfig(
-                deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=after.sequence + 1
-            )
-        else:
-            start = ConsumerConfig(
-                deliver_policy=DeliverPolicy.BY_START_TIME,
-                opt_start_time=datetime.fromtimestamp(since_ns / 1e9, UTC),
-            )
-        subscription = await self._js.subscribe(subject, stream=stream, ordered_consumer=True, config=start)
+        first = after.sequence + 1 if after.sequence and after.at_ns < since_ns else 0
+        # Never a start time: the library's own resets of an ordered consumer keep it and are refused.
+        start = ConsumerConfig(
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=first or await self._first_since(stream, subject, since_ns),
+        )
+        subscription = await self._js.subscribe(
+            subject, stream=stream, ordered_consumer=True, config=start, idle_heartbeat=_HEARTBEAT_S
+        )
         try:
             if not (await subscription.consumer_info()).num_pending and not subscription.pending_msgs:
                 yield Delivery(sequence=after.sequence, at_ns=after.at_ns, data=b"", left=0)
@@ -216,6 +219,26 @@ class Link:
                 )
         finally:
             await _unsubscribed(subscription)
+
+    async def _first_since(self, stream: str, subject: str, since_ns: int) -> int:
+        """Return the sequence of the first message since then, or the one that comes next."""
+        last = (await self._js.stream_info(stream)).state.last_seq
+        looking = await self._js.pull_subscribe(
+            subject,
+            stream=stream,
+            config=ConsumerConfig(
+                deliver_policy=DeliverPolicy.BY_START_TIME,
+                opt_start_time=datetime.fromtimestamp(since_ns / 1e9, UTC),
+                inactive_threshold=_ANSWER_S,
+            ),
+        )
+        try:
+            if not (await looking.consumer_info()).num_pending:
+                return int(last) + 1
+            found = (await looking.fetch(1, timeout=_ANSWER_S))[0]
+            return int(found.metadata.sequence.stream)
+        finally:
+            await _unsubscribed(looking)
 
 
 async def _unsubscribed(subscription: Any) -> None:  # noqa: ANN401  (nats has no exported type for it)
