@@ -70,7 +70,28 @@ class _Page(Collector):
         yield GaugeMetricFamily(_PREFIX + "streams", "streams that are up", value=len(self._sessions))
         yield GaugeMetricFamily(_PREFIX + "nodes", "nodes that are known", value=len(self._fleet.nodes))
         yield GaugeMetricFamily(_PREFIX + "jobs", "jobs that are kept", value=len(self._fleet.jobs))
+        yield from self._told()
+        yield self._incidents()
         yield from self._health()
+
+    def _told(self) -> Iterator[Metric]:
+        counters = self._counters
+        family = CounterMetricFamily(
+            _PREFIX + "alerts", "alerts by what became of them", labels=["result", "channel"]
+        )
+        for (result, channel), count in list(counters.alerts.items()):
+            family.add_metric([result, channel], count)
+        yield family
+        yield _by_label("heartbeats", "signs of life by what became of them", "result", counters.heartbeats)
+        yield _by_label("history", "remote write: samples and failures", "result", counters.history)
+
+    def _incidents(self) -> Metric:
+        family = GaugeMetricFamily(
+            _PREFIX + "incidents", "incidents that are not resolved", labels=["severity", "state", "kind"]
+        )
+        for labels, count in self._answers.incident_counts().items():
+            family.add_metric(list(labels), count)
+        return family
 
     def _health(self) -> Iterator[Metric]:
         health = self._answers.health(self._answers.view())

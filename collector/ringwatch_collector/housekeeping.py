@@ -1,4 +1,4 @@
-"""What is done now and then for the store: progress, what was learned, retention, and repair. Judges nothing."""
+"""What is done now and then for the store: progress, what was learned, retention, repair. Judges nothing."""
 
 from __future__ import annotations
 

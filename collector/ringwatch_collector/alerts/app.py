@@ -55,6 +55,7 @@ class Alerts:
         patience = Patience(longest_wait_s=config.longest_wait_s, give_up_s=config.give_up_s)
         self._couriers = [Courier(sender, store, counters, patience) for sender in senders]
         self._heartbeat = self._beating()
+        store.abandon_channels([sender.name for sender in senders], now_s())
         store.companions = self.book.rows
 
     def _senders(self, collector: str) -> Iterable[Sender]:

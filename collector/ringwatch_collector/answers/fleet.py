@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from ringwatch_collector.answers import health, jobs
@@ -85,6 +86,14 @@ class FleetAnswers:
         """Return quantiles of how long the newest looks took; empty before the first."""
         recent = sorted(self._runner.recent_ms)
         return {share: recent[int(share * (len(recent) - 1))] for share in (0.5, 0.99)} if recent else {}
+
+    def incident_counts(self) -> Counter[tuple[str, str, str]]:
+        """Return how many incidents are not resolved, by (severity, state, kind)."""
+        return Counter(
+            (incident.severity.name.lower(), incident.state.value, incident.kind.value)
+            for incident in self._book.all()
+            if incident.state is not IncidentState.RESOLVED
+        )
 
     def shown_incidents(self, now_s: float) -> list[Incident]:
         """Return open incidents and those closed in the last hour, most severe first."""

@@ -22,6 +22,7 @@ from ringwatch_collector.store.tables import (
 SETTLE_NOTICE: Final = "outbox.settle"
 RETELL_NOTICE: Final = "outbox.retell"
 CANCEL_NOTICE: Final = "outbox.cancel"
+ABANDON_CHANNEL: Final = "outbox.abandon"
 
 
 def statements(engine: Engine) -> dict[str, Executable]:
@@ -46,6 +47,9 @@ def statements(engine: Engine) -> dict[str, Executable]:
             error=bindparam("p_error"),
         ),
         RETELL_NOTICE: update(OUTBOX).where(untold).values(document=bindparam("p_document")),
+        ABANDON_CHANNEL: update(OUTBOX)
+        .where((OUTBOX.c.channel == bindparam("p_channel")) & (OUTBOX.c.state == "waiting"))
+        .values(state="obsolete", error="the channel is no longer set", settled_ns=bindparam("p_settled_ns")),
         CANCEL_NOTICE: update(OUTBOX)
         .where(untold)
         .values(state="obsolete", settled_ns=bindparam("p_settled_ns")),

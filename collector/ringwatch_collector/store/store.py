@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from ringwatch_collector.counters import Counters
 from ringwatch_collector.store.database import Database
 from ringwatch_collector.store.reads import Progress, Reads, StoredRun
 from ringwatch_collector.store.retention import Kept, Sweeper
 from ringwatch_collector.store.rows import event_row, incident_row
-from ringwatch_collector.store.statements import SETTLE_NOTICE
+from ringwatch_collector.store.statements import ABANDON_CHANNEL, SETTLE_NOTICE
 from ringwatch_collector.store.tables import EVENTS, INCIDENTS, LEARNED, RUNS, SILENCES
 from ringwatch_collector.store.writer import Row, Rows, Writer, in_table
 from ringwatch_collector.view import SeenEvent
@@ -119,6 +119,13 @@ class Store(Reads):
     def settle_notices(self, rows: Sequence[Row]) -> concurrent.futures.Future[None]:
         """Note what became of alerts that were tried. Called on the thread that tried."""
         return self._writer.submit_from_thread({SETTLE_NOTICE: rows})
+
+    def abandon_channels(self, but: Collection[str], now_s: float) -> None:
+        """Take alerts out of the queue whose channel is no longer set; nobody would ever send them."""
+        waiting = {channel for (channel, state) in self.notice_counts() if state == "waiting"}
+        rows = [{"p_channel": each, "p_settled_ns": to_ns(now_s)} for each in sorted(waiting - set(but))]
+        if rows:
+            self._writer.submit_from_thread({ABANDON_CHANNEL: rows})
 
     def sweep(self, kept: Kept, now_s: float) -> int:
         """Delete what is older than is kept, a part at a time; return how many rows went. It blocks."""

@@ -126,6 +126,18 @@ async def test_what_is_not_delivered_is_delivered_after_a_restart(
     assert _said(receiver) == ["opened"]
 
 
+async def test_alerts_of_a_channel_that_is_no_longer_set_do_not_wait_for_ever(
+    config: AlertsConfig, store: Store, counters: Counters
+) -> None:
+    """They are put aside with the reason."""
+    with outgoing(store, counters, replace(config, webhook="http://127.0.0.1:1/closed", hold_s=600.0)):
+        await put(store, INCIDENT)
+    with outgoing(store, counters, AlertsConfig()):
+        await put(store, replace(INCIDENT, gpu_hours_lost=1.0))
+    (row,) = store.newest_notices(10)
+    assert (row["state"], row["error"]) == ("obsolete", "the channel is no longer set")
+
+
 async def test_what_goes_away_while_it_is_held_back_is_never_told(
     receiver: Receiver, config: AlertsConfig, store: Store, counters: Counters
 ) -> None:
