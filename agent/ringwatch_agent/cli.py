@@ -164,12 +164,13 @@ def _sources(config: AgentConfig, as_json: bool) -> int:
         if as_json:
             print(json.dumps({"source": entry.name, "state": state, "reason": reason, "reads": entry.help}))
         else:
-            print(f"{entry.name:<6} {state:<12} {reason or entry.help}")
+            print(f"{entry.name:<{width}} {state:<12} {reason or entry.help}")
     for signals, why, devices in gaps(seen):
         if as_json:
             print(json.dumps({"not_read": signals, "reason": why, "devices": devices}))
         else:
-            print(f"not read on {', '.join(devices)} ({why}): {', '.join(signals)}")
+            where = f"{len(devices)} GPUs" if len(devices) > 2 else ", ".join(devices)
+            print(f"not read on {where} ({why}): {', '.join(signals)}")
     return 0
 
 
