@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ringwatch_proto.errors import RunbookError
 from ringwatch_proto.records import Incident, IncidentState
-from ringwatch_runbooks import blast
+from ringwatch_runbooks import blast, history
 from ringwatch_runbooks.base import Person
 from ringwatch_runbooks.model import Act, Action
 from ringwatch_runbooks.moves import ended, waiting
@@ -127,8 +127,8 @@ def _quiet(incident: Incident) -> bool:
     return not incident.active and incident.state is not IncidentState.RESOLVED
 
 
-def refusal(world: World, run: RunRecord, action: Action) -> str:
-    """Return why the action must not be done now, empty when it may."""
+def refusal(world: World, run: RunRecord, action: Action, *, planned: bool = False) -> str:
+    """Return why the action must not be done now, empty when it may; a plan has no steps behind it."""
     incident = world.incident(run)
     if incident is None:
         return f"{run.incident} is not known any more"
@@ -136,6 +136,9 @@ def refusal(world: World, run: RunRecord, action: Action) -> str:
         return f"{run.incident} was closed in the meantime"
     if incident.culprit != run.target:
         return f"{run.incident} now points at {incident.culprit}: start again from there"
+    missing = "" if planned else history.missing_for(action, run, world.library)
+    if missing:
+        return missing
     evidence = world.evidence(run)
     bad = [fact for fact in map(evidence.show, action.preconditions) if not fact.holds]
     if bad:

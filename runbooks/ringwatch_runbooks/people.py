@@ -7,7 +7,7 @@ from typing import Final
 
 from ringwatch_proto.errors import RunbookError
 from ringwatch_proto.records import IncidentState
-from ringwatch_runbooks import render
+from ringwatch_runbooks import history, render
 from ringwatch_runbooks.model import Ask, End, Escalate
 from ringwatch_runbooks.moves import ended, finished, waiting
 from ringwatch_runbooks.record import RunRecord
@@ -56,6 +56,10 @@ async def end(world: World, run: RunRecord, step: End) -> RunRecord:
     incident = world.incident(run)
     text = f"{run.id}: {step.note}"
     if step.outcome == "resolved" and incident is not None and incident.state is not IncidentState.RESOLVED:
+        book = world.library.runbooks[run.runbook]
+        missing = history.missing_to_close(run, book, world.library)
+        if missing:
+            return waiting(run, "refused", world.clock.now_s(), f"cannot be closed: {missing}")
         try:
             await world.incidents.resolve(run.incident, _actor(run), text)
         except ValueError as error:

@@ -57,7 +57,7 @@ async def _planned_act(world: World, run: RunRecord, step: Act, author: str) -> 
     try:
         record = rendered(world, run, action)
         run = consent.shown(world, run.with_step(record), action)
-        why = consent.refusal(world, run, action)
+        why = consent.refusal(world, run, action, planned=True)
         lines = await undoing.dry_run(world, run, action, record, author)
     except RunbookError as error:
         return replace(run.step(step.id), outcome="cannot be done", why=str(error), uses=action.id)

@@ -26,6 +26,36 @@ from ringwatch_runbooks.model import Trigger
 
 LOST = event(1, kind="gpu.lost", text="the GPU is lost")
 GPU = "GPU-aaaabbbb"
+GIVE_BACK = """\
+schema: runbook/v1
+id: give-back
+revision: 1
+title: {en: Give the clocks back, zh: 解除锁频}
+first_rule: {en: Look first, zh: 先看}
+severity: warning
+triggers: [{kind: gpu.fault, causes: ["*"]}]
+never: [act before you look]
+sources: ["https://example.org"]
+steps:
+  - {id: act, kind: action, title: Give them back, uses: give_back_clocks, then: over, on_fail: over}
+  - {id: over, kind: end, outcome: mitigated, note: The clocks are given back}
+"""
+GIVE_BACK_CLOCKS = """\
+schema: runbook-actions/v1
+actions:
+  give_back_clocks:
+    title: {en: Give the clocks back, zh: 解除锁频}
+    effect: takes back locked clocks
+    risk: R1
+    approval: operator
+    recheck: open
+    target: "{node}"
+    verb: gpu.reset_clocks
+    arguments: {gpu: "{gpu}"}
+    timeout_s: 60
+    dry_run: the node is asked
+    undo: lock them again
+"""
 SMALL = """\
   - {id: act, kind: action, title: Take back the clocks, uses: reset_clocks, then: over, on_fail: lost}
   - {id: over, kind: end, outcome: mitigated, note: The clocks are given back}
@@ -39,11 +69,16 @@ def lost_hello() -> wire.Hello:
     return greeting
 
 
+def state_block(state: GpuState) -> wire.Block:
+    """Return a block of one GPU of which nothing but the state is read."""
+    values = np.full((1, len(GPU_SIGNALS)), np.nan, "<f4")
+    values[0, :2] = (0.0, state)
+    return wire.Block(table=wire.TABLE_GPU, rows=1, columns=len(GPU_SIGNALS), values=values.tobytes())
+
+
 def lost_batch(sequence: int = 1) -> wire.Batch:
     """Return a batch in which a GPU is lost, by its state and by an event."""
-    values = np.full((1, len(GPU_SIGNALS)), np.nan, "<f4")
-    values[0, :2] = (0.0, GpuState.LOST)
-    block = wire.Block(table=wire.TABLE_GPU, rows=1, columns=len(GPU_SIGNALS), values=values.tobytes())
+    block = state_block(GpuState.LOST)
     lost = wire.Event()
     lost.CopyFrom(LOST)
     lost.device = GPU
@@ -81,9 +116,9 @@ async def lose_a_gpu(rig: Rig) -> tuple[Client, query_pb2.Incident]:
     return agent, await incident_of(rig.query)
 
 
-async def until_waiting(runs: Any, run: str) -> runs_pb2.Run:
+async def until_waiting(runs: Any, run: str, patience_s: float = 30.0) -> runs_pb2.Run:
     """Wait until a run waits for a person or is over."""
-    for _ in range(600):
+    for _ in range(round(patience_s / 0.05)):
         found: runs_pb2.Run = await runs.GetRun(runs_pb2.GetRunRequest(id=run))
         if found.state != "running":
             return found
@@ -267,6 +302,47 @@ async def test_a_run_outlives_kill_9(tmp_path: Path) -> None:
             gone_on = await runs.Answer(answer)
 
     assert gone_on.current == "drain"
+
+
+async def test_an_action_that_kill_9_cut_off_asks_and_is_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The verb is on its way to the node when the collector dies: nobody knows, and nobody guesses."""
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / "give-back.yaml").write_text(GIVE_BACK, encoding="utf-8")
+    (library / "actions.yaml").write_text(GIVE_BACK_CLOCKS, encoding="utf-8")
+    monkeypatch.setenv("RINGWATCH_COLLECTOR_RUNBOOKS__LIBRARY", str(library))
+    with process(tmp_path) as (killed, address):
+        async with grpc.aio.insecure_channel(address) as channel:
+            client = Client(channel)
+            await client.greet(lost_hello())
+            await client.send(batch(1, blocks=[state_block(GpuState.NEEDS_RESET)]))
+            incident = await incident_of(query_pb2_grpc.QueryStub(channel))
+            runs: Any = runs_pb2_grpc.RunsStub(channel)
+            request = runs_pb2.StartRunRequest(incident=incident.id, runbook="give-back", author="ana")
+            run = await runs.StartRun(request)
+            await client.send(batch(2, blocks=[state_block(GpuState.NEEDS_RESET)]))
+            answer = runs_pb2.AnswerRequest(run=run.id, step="act", action="approve", text="n1", author="ana")
+            await runs.Answer(answer)
+            while not client.requests:
+                assert await client.receive() is not None
+        killed.kill()
+        killed.wait()
+    with process(tmp_path) as (_, address):
+        async with grpc.aio.insecure_channel(address) as channel:
+            client = Client(channel)
+            await client.greet(lost_hello())
+            runs = runs_pb2_grpc.RunsStub(channel)
+            after = await runs.GetRun(runs_pb2.GetRunRequest(id=run.id))
+            step = next(each for each in after.steps if each.id == "act")
+            assert (after.state, after.current, list(step.options)) == ("waiting", "act", ["done", "failed"])
+            assert "whether it happened is not known" in step.why
+            answer = runs_pb2.AnswerRequest(run=run.id, step="act", action="answer", text="done", author="bo")
+            over = await runs.Answer(answer)
+
+            assert (over.state, over.path[-1]) == ("mitigated", "over")
+            assert client.requests == []
 
 
 async def test_the_commands_walk_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

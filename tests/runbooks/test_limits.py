@@ -14,7 +14,7 @@ from ringwatch_runbooks.model import Library
 from ringwatch_runbooks.record import RunRecord
 from ringwatch_runbooks.safety import Policy
 
-from .rig import ACTIONS, END, Rig, incident, repair_rig, small_library
+from .rig import ACTIONS, END, FIXED, Rig, incident, repair_rig, small_library
 
 NODE = Subject(kind="node", node="n011")
 CALLED = """\
@@ -469,9 +469,12 @@ async def test_a_plan_tries_every_action_dry_and_begins_no_run() -> None:
 )
 async def test_a_second_approval_needs_another_proven_approver(second: Person, words: str) -> None:
     """A name that anyone can type does not stand beside a certificate."""
+    drain = "  - {id: drain, kind: action, title: Drain it, uses: drain, then: act, on_fail: over}"
     cycle = "  - {id: act, kind: action, title: Cycle it, uses: power_cycle, then: over, on_fail: over}"
-    rig = Rig(library=small_library(cycle, END))
+    rig = Rig(library=small_library(drain, cycle, END))
     await rig.start("small")
+    await rig.say("approve", "n011")
+    await rig.say("answer", "done")
     await rig.engine.answer("R-1", "act", "approve", "n011", Person(name="ana", proven=True, approves=False))
 
     with pytest.raises(ValueError, match=words):
@@ -492,3 +495,23 @@ async def test_a_verification_that_fails_after_an_automatic_action_counts_agains
     assert rig.cases.incidents["I-1"].state is IncidentState.NEW
     assert rig.engine.world.breaker.open
     assert "not proved" in rig.engine.world.breaker.why
+
+
+async def test_a_runbook_that_nobody_linted_is_held_to_the_same_rules() -> None:
+    """No reset without a cordon, no close without a verification: the engine looks again."""
+    cycle = "  - {id: act, kind: action, title: Cycle it, uses: power_cycle, then: fixed, on_fail: over}"
+    rig = Rig(library=small_library(cycle, FIXED, END))
+    await rig.start("small")
+    await rig.say("approve", "n011")
+    await rig.say("approve", "n011", author="bo")
+    assert "needs the node out of service first" in rig.run.step("act").why
+
+    ask = "  - {id: ask, kind: ask, title: Ask, question: Well, options: [{answer: "
+    rig = Rig(library=small_library(ask + "well, goto: fixed}, {answer: ill, goto: over}]}", FIXED, END))
+    rig.cases.change("I-1", active=False)
+    await rig.start("small")
+    await rig.say("answer", "well")
+
+    assert rig.run.state == "waiting"
+    assert "not seen healthy for its time" in rig.run.step("fixed").why
+    assert rig.cases.incidents["I-1"].state is IncidentState.NEW

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -34,11 +35,11 @@ class ProbeNode(Protocol):
         ...
 
 
-def run_probe(level: str, timeout_s: float, /) -> tuple[str, dict[str, str]]:
-    """Run ``ringwatch probe`` and return what it found."""
+def run_probe(level: str, timeout_s: float, /, only: Sequence[str] = ()) -> tuple[str, dict[str, str]]:
+    """Run ``ringwatch probe``, or only some of its tests, and return what it found."""
     argv = [
         sys.executable, "-m", "ringwatch_agent.probe", f"--level={level}", "--json", "--no-results",
-        f"--timeout-s={max(1.0, timeout_s - 2.0)}",
+        f"--timeout-s={max(1.0, timeout_s - 2.0)}", *(f"--only={name}" for name in only),
     ]  # fmt: skip
     process = subprocess.Popen(
         argv,
