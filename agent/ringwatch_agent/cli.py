@@ -159,6 +159,7 @@ def _sources(config: AgentConfig, as_json: bool) -> int:
         print(json.dumps({"source": "agent", "state": state, "reason": reason, **numbers}))
     else:
         print(f"{'agent':<6} {state:<12} {reason}")
+    width = max(len(entry.name) for entry in ALL)
     for entry in ALL:
         state, reason = _state(seen.health.get(entry.name), off=entry.name in config.sources_off)
         if as_json:
