@@ -152,14 +152,14 @@ def _line(readings: Mapping[str, float]) -> str:
 
 def _sources(config: AgentConfig, as_json: bool) -> int:
     seen = _look(config)
+    width = max(len(entry.name) for entry in ALL)
     running = ask(config.metrics)
     state, reason = ("running", running.words) if running else ("no answer", f"no agent at {config.metrics}")
     if as_json:
         numbers = asdict(running) if running else {}
         print(json.dumps({"source": "agent", "state": state, "reason": reason, **numbers}))
     else:
-        print(f"{'agent':<6} {state:<12} {reason}")
-    width = max(len(entry.name) for entry in ALL)
+        print(f"{'agent':<{width}} {state:<12} {reason}")
     for entry in ALL:
         state, reason = _state(seen.health.get(entry.name), off=entry.name in config.sources_off)
         if as_json:
