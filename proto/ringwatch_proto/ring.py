@@ -61,8 +61,8 @@ class RecordType(IntEnum):
 
 
 # index, type, kind (collective) or flags (step), communicator, slot, begin_ns, end_ns, step, bytes,
-# then four float32: (duration_s, -, -, -) for a collective; (data_s, compute_s, pause_s, loss) for a step. The
-# ``bytes`` of a step are its amounts (``pack_amounts``), 0 when the job told none.
+# then four float32: (duration_s, -, -, -) for a collective; (data_s, compute_s, pause_s, loss) for a step.
+# The ``bytes`` of a step are its amounts (``pack_amounts``), 0 when the job told none.
 RECORD: Final = struct.Struct("<QBBHIqqQQffff")
 HEADER_BYTES: Final = HEADER_WORDS * 8
 RING_BYTES: Final = HEADER_BYTES + RING_RECORDS * RECORD.size

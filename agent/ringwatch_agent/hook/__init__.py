@@ -6,7 +6,7 @@
     with hook.pause("checkpoint"):     # optional: say that the job pauses on purpose
         ...
     hook.step(loss=...)                # optional: mark steps yourself when there is no torch optimizer
-    hook.note(tokens=..., work=...)    # optional: what this rank's batch holds, so that more work is not slowness
+    hook.note(tokens=..., work=...)    # optional: what this rank's batch holds; more work is not slowness
 
 Nothing here raises into the job, runs a collective, or waits for the agent.
 """

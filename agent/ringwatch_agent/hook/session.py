@@ -222,8 +222,8 @@ def pause(name: str = "") -> Iterator[None]:  # noqa: ARG001  the name is for th
 def step(loss: float | None = None, tokens: float | None = None, work: float | None = None) -> None:
     """Mark the end of a step; from then on optimizers mark none. All are plain numbers.
 
-    ``tokens`` is what this rank's batch held, ``work`` the sum of its squared sequence lengths: with either, ranks
-    that had more to do are told from ranks that are slow.
+    ``tokens`` is what this rank's batch held, ``work`` the sum of its squared sequence lengths: with either,
+    ranks that had more to do are told from ranks that are slow.
     """
     if _SESSION is None:
         return
