@@ -136,13 +136,13 @@ class Bench:
         )
 
     def _recovery(self, fault: Fault, driver: Emulator, metrics: str) -> float:
-        """Repair the driver; return how long it took until every GPU is well on the page."""
+        """Repair the driver; return how long it took until the page shows every GPU well again."""
         begin_s = time.monotonic()
         driver.clear(**({"reloads": 2} if fault.name == "gone" else {}))
 
         def well() -> float | None:
             page = _scrape(metrics)
-            if page is None or len(page.names()) != 8 or page.source("nvml") != 1:
+            if page is None or len(page.names()) != 8 or page.source("nvml") != 1 or fault.page(page):
                 return None
             names = page.names()
             states = {page.gpu("state", name) for name in names}
