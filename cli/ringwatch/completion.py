@@ -1,4 +1,4 @@
-"""``ringwatch completion bash|zsh|fish``: a script for the shell, which asks ``completion words`` at each tab.
+"""``ringwatch completion bash|zsh|fish``: a script for the shell, which asks ``completion words`` at a tab.
 
 Completed are commands, the options that a command's own help lists, and the names of incidents, jobs,
 nodes and GPUs. Those are asked of the collector that RINGWATCH_COLLECTOR names, for a second at most.

@@ -7,6 +7,7 @@ from tests.tui import world
 from ringwatch_tui import palettes
 from ringwatch_tui.app import Ringwatch
 from ringwatch_tui.client.base import Client
+from ringwatch_tui.saved_views import ViewsBook
 from ringwatch_tui.session import Clocks
 
 
@@ -32,6 +33,7 @@ def console(
     role: str = "operator",
     theme: str = palettes.DEFAULT,
     ascii_only: bool = False,
+    views: ViewsBook | None = None,
 ) -> Ringwatch:
     """Return a console that has not been started."""
     clock = clock or FrozenClock()
@@ -43,4 +45,5 @@ def console(
         ascii_only=ascii_only,
         clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall),
         draw_s=0.1,
+        views=views,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import ClassVar
@@ -15,6 +16,7 @@ from ringwatch_tui import actions, errands, operations, palettes, themes
 from ringwatch_tui.client.base import Client
 from ringwatch_tui.client.replay import ReplayClient
 from ringwatch_tui.commands import ActionProvider, ObjectProvider
+from ringwatch_tui.saved_views import ViewsBook, views_file
 from ringwatch_tui.screens.audit import Audit
 from ringwatch_tui.screens.base import Arrived, Open, RingScreen, Target, Wish
 from ringwatch_tui.screens.dialogs import SETTLE_S, Choice, Prompt
@@ -24,6 +26,7 @@ from ringwatch_tui.screens.incident import IncidentDetail
 from ringwatch_tui.screens.incidents import Incidents
 from ringwatch_tui.screens.job import JobDetail
 from ringwatch_tui.screens.jobs import Jobs
+from ringwatch_tui.screens.listing import Listing
 from ringwatch_tui.screens.node import NodeDetail
 from ringwatch_tui.screens.nodes import Nodes
 from ringwatch_tui.screens.overview import Overview
@@ -78,8 +81,10 @@ class Ringwatch(App[None]):
         clocks: Clocks | None = None,
         draw_s: float = _DRAW_S,
         withheld: frozenset[str] = frozenset(),
+        views: ViewsBook | None = None,
     ) -> None:
         super().__init__()
+        self._views = views or ViewsBook(views_file(os.environ))
         self._withheld = withheld
         self._clocks = clocks or Clocks(monotonic=time.monotonic, wall=time.time)
         self._role = role
@@ -260,6 +265,9 @@ class Ringwatch(App[None]):
                 clocks=self._clocks,
                 open=self.open_object,
                 target=target,
+                listing=self.top if isinstance(self.top, Listing) else None,
+                views=self._views,
+                clipboard=self.copy_to_clipboard,
             )
         )
         self.draw()

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ringwatch_tui.commands import best
+from ringwatch_proto.errors import ConfigError
+from ringwatch_tui.commands import best, objects
 from ringwatch_tui.operations import Ask
 from ringwatch_tui.recordings import bundle
+from ringwatch_tui.saved_views import SavedView, ViewsBook
 from ringwatch_tui.screens.base import Target
+from ringwatch_tui.screens.listing import Listing
 from ringwatch_tui.session import Clocks, Session
+from ringwatch_tui.state.text import clean
 from ringwatch_tui.timetravel import TimeTravel, choices
 from ringwatch_tui.views.heat import gpu_state
 from ringwatch_tui.views.lines import DIM, Line, Span, line
@@ -29,6 +33,9 @@ class Errand:
     clocks: Clocks
     open: Callable[[str, str], None]
     target: Target | None
+    listing: Listing | None
+    views: ViewsBook
+    clipboard: Callable[[str], None]
 
 
 def _told(text: str) -> Callable[[int], list[Line]]:
@@ -66,6 +73,60 @@ async def choose_gpu(errand: Errand) -> None:
         errand.open("gpu", f"{detail.summary.name}/{chosen}")
 
 
+async def save_view(errand: Errand) -> None:
+    """Keep the filter of the list that is shown under a name."""
+    listing = errand.listing
+    if listing is None or not listing.filter_text:
+        errand.watched.say("type a filter first: /", "warn")
+        return
+    told = _told(f"keeps  {listing.filter_text}  for {listing.SCREEN}, on this machine")
+    name = await errand.ask.text("Save view", told, placeholder="name", required=True)
+    if name is None:
+        return
+    try:
+        errand.views.keep(SavedView(name=name, screen=listing.SCREEN, filter=listing.filter_text))
+    except ConfigError as error:
+        errand.watched.say(str(error), "warn")
+        return
+    errand.watched.say(f"saved {name}; V offers it")
+
+
+async def use_view(errand: Errand) -> None:
+    """Choose a saved filter for the list that is shown."""
+    listing = errand.listing
+    if listing is None:
+        return
+    try:
+        found = errand.views.views(listing.SCREEN)
+    except ConfigError as error:
+        errand.watched.say(str(error), "warn")
+        return
+    if not found:
+        errand.watched.say(f"no view of {listing.SCREEN} was saved: / types a filter, w saves it")
+        return
+    options = [(each.filter, f"{each.name}   {each.filter}") for each in found]
+    chosen = await errand.ask.choice("Views", _told("filters that were saved on this machine"), options)
+    if chosen is not None:
+        listing.use_filter(chosen)
+
+
+async def copy(errand: Errand) -> None:
+    """Put the selected object on the clipboard of the terminal (OSC 52)."""
+    if errand.target is None:
+        errand.watched.say("nothing is selected", "warn")
+        return
+    found = next(
+        (each for each in objects(errand.watched.state) if (each.kind, each.id) == _key(errand.target)), None
+    )
+    text = clean(found.text if found is not None else errand.target.id)
+    errand.clipboard(text)
+    errand.watched.say(f"copied: {text}")
+
+
+def _key(target: Target) -> tuple[str, str]:
+    return target.kind, target.id
+
+
 async def go_back(errand: Errand) -> None:
     """Show pictures that the collector kept."""
     state, target = errand.live.state, errand.target
@@ -92,4 +153,7 @@ ERRANDS: Final[dict[str, Callable[[Errand], Awaitable[None]]]] = {
     "gpu": choose_gpu,
     "history": go_back,
     "export": export,
+    "save_view": save_view,
+    "views": use_view,
+    "copy": copy,
 }

@@ -71,6 +71,16 @@ class Listing(RingScreen):
             line(Span(f"{total:,} hidden; esc clears the filter", DIM)),
         ]
 
+    @property
+    def filter_text(self) -> str:
+        """Return the filter as it was typed."""
+        return self.query_one(Input).value
+
+    def use_filter(self, text: str) -> None:
+        """Filter by a text as if it had been typed."""
+        self.query_one(Input).value = text
+        self._close()
+
     def local(self, action: str) -> bool:
         """Type a filter; esc clears it before it leaves."""
         field = self.query_one(Input)
