@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ringwatch_collector.detectors.robust import Array, block_means
+from ringwatch_collector.detectors.robust import Array, block_means, median
 from ringwatch_collector.detectors.window import Index, Window, peer_groups
 
 
@@ -30,6 +30,15 @@ def ratios_of(window: Window, starts: Index) -> Ratios:
     With the reference ranks of any stages are comparable, so that those whose groups are not known are
     compared with all. Levels are only comparable among peers.
     """
+    key = (int(window.rows[0]), int(window.rows[-1]), window.rows.size, starts.tobytes())
+    known = window.job.memo.get("ratios")
+    if not isinstance(known, tuple) or known[0] != key:
+        known = window.job.memo["ratios"] = (key, _ratios(window, starts))
+    ratios: Ratios = known[1]
+    return ratios
+
+
+def _ratios(window: Window, starts: Index) -> Ratios:
     work = np.log(np.maximum(block_means(_adjusted(window), starts), 1e-6))
     usual = np.log(np.maximum(np.asarray(window.job.reference_compute_s, np.float64)[window.columns], 1e-6))
     groups = peer_groups(window.job, window.columns)
@@ -40,7 +49,7 @@ def ratios_of(window: Window, starts: Index) -> Ratios:
         adjusted = work - usual
         change = _within(adjusted, groups)
         alone = np.flatnonzero(np.isnan(change[0]))
-        change[:, alone] = adjusted[:, alone] - np.median(adjusted, axis=1, keepdims=True)
+        change[:, alone] = adjusted[:, alone] - median(adjusted, 1)[:, None]
         level = np.where(np.isfinite(level), level, change)
     compared = np.flatnonzero(np.isfinite(change).all(axis=0))
     return Ratios(change=change[:, compared], level=level[:, compared], compared=compared, learned=learned)
@@ -49,7 +58,7 @@ def ratios_of(window: Window, starts: Index) -> Ratios:
 def _within(work: Array, groups: list[Index]) -> Array:
     residual = np.full(work.shape, np.nan)
     for group in groups:
-        residual[:, group] = work[:, group] - np.median(work[:, group], axis=1, keepdims=True)
+        residual[:, group] = work[:, group] - median(work[:, group], 1)[:, None]
     return residual
 
 

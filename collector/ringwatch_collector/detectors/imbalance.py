@@ -13,7 +13,7 @@ import numpy as np
 
 from ringwatch_collector.detectors.confidence import DIRECT, READING, agreed
 from ringwatch_collector.detectors.places import nobody_in, percent
-from ringwatch_collector.detectors.robust import Array
+from ringwatch_collector.detectors.robust import Array, median
 from ringwatch_collector.detectors.window import Index, Window, peer_groups, working_windows
 from ringwatch_collector.view import FleetView, Floats
 from ringwatch_proto.records import Bearing, Evidence, Finding, IncidentKind, RuledOut, Severity, Verdict, Why
@@ -71,8 +71,8 @@ def _stages(window: Window) -> _Shape | None:
     groups = peer_groups(window.job, window.columns, least=2)
     if len(groups) < 2:
         return None
-    step_s = float(np.median(window.step_s))
-    work = np.stack([np.median(window.compute_s[:, group], axis=1) for group in groups], axis=1)
+    step_s = window.typical_step_s
+    work = np.stack([median(window.compute_s[:, group], 1) for group in groups], axis=1)
     slowest = int(np.argmax(np.median(work, axis=0)))
     others = np.delete(work, slowest, axis=1).mean(axis=1)
     ratio = work[:, slowest] / np.maximum(others, 1e-9)
@@ -94,7 +94,7 @@ def _stages(window: Window) -> _Shape | None:
 
 def _rotation(window: Window) -> _Shape | None:
     """Return unevenness within stages whose last rank changes from step to step."""
-    job, step_s = window.job, float(np.median(window.step_s))
+    job, step_s = window.job, window.typical_step_s
     groups = [group for group in peer_groups(job, window.columns, least=2) if group.size >= 3]
     if not groups:
         return None
@@ -131,14 +131,14 @@ def _rotation(window: Window) -> _Shape | None:
 
 def _usual(window: Window) -> Array:
     """Return (1, C) each rank's usual share of work, so that a slower part is not taken for the last."""
-    usual = np.median(window.compute_s, axis=0, keepdims=True)
+    usual = median(window.compute_s, 0)[None, :]
     return np.asarray(np.maximum(usual, 1e-9))
 
 
 def _excess(work: Array, usual: Array, group: Index) -> Array:
     """Return (T,) by how much the last of a group is over the typical one."""
     adjusted = work[:, group] * (float(np.median(usual[:, group])) / usual[:, group])
-    return np.asarray(adjusted.max(axis=1) - np.median(adjusted, axis=1))
+    return np.asarray(adjusted.max(axis=1) - median(adjusted, 1))
 
 
 def _explained(window: Window, group: Index) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ringwatch_collector.detectors.confidence import DIRECT, HINT, READING, agreed
 from ringwatch_collector.detectors.places import nobody_in, percent, seconds
+from ringwatch_collector.detectors.robust import median
 from ringwatch_collector.detectors.window import Index, Window, window_of
 from ringwatch_collector.view import FleetView, JobView
 from ringwatch_proto.layout import Phase, StepFlag
@@ -48,7 +49,7 @@ def _past(view: FleetView, window: Window) -> Finding | None:
     at = _begins(np.flatnonzero(window.paused))
     if at.size == 0:
         return None
-    step_s = np.median(window.step_s, axis=1)
+    step_s = median(window.step_s, 1)
     usual_s = float(np.median(step_s[~window.paused])) if (~window.paused).any() else 0.0
     lasts_s = step_s[window.paused] - usual_s
     cost = float(lasts_s.sum() / step_s.sum())

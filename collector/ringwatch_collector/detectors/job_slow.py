@@ -11,7 +11,7 @@ from ringwatch_collector.detectors.confidence import HINT, READING, agreed
 from ringwatch_collector.detectors.pace import Pace, pace_of
 from ringwatch_collector.detectors.persistent import blocks_of
 from ringwatch_collector.detectors.places import gpus_held, nobody_in, percent, seconds
-from ringwatch_collector.detectors.robust import CUSUM_H_LEAST, Array, block_means, cusum, step_noise
+from ringwatch_collector.detectors.robust import CUSUM_H_LEAST, Array, block_means, cusum, median, step_noise
 from ringwatch_collector.detectors.waits import waits_of
 from ringwatch_collector.detectors.window import Window, working_windows
 from ringwatch_collector.view import FleetView, Floats
@@ -75,7 +75,7 @@ def _of_job(view: FleetView, window: Window) -> Finding | None:
     if window.rows.size < LEAST_STEPS or not pace.slower_than(least_ratio, unknown=False):
         return None
     starts = blocks_of(window.ended_s)
-    blocks = block_means(np.median(window.step_s, axis=1), starts)
+    blocks = block_means(median(window.step_s, 1), starts)
     ended_s = block_means(window.ended_s, starts)
     if blocks.size < 6 or ended_s[-1] - ended_s[0] < LASTS_S:
         return None
@@ -100,7 +100,7 @@ def _parts(window: Window, pace: Pace) -> _Parts:
     recent = window.recent(LASTS_S, LEAST_STEPS)
     waits = waits_of(window, recent)
     # Who is last in the steps that are slow: before the change it was someone else.
-    slow = np.median(window.step_s[recent], axis=1) > (pace.usual_s + pace.now_s) / 2
+    slow = median(window.step_s[recent], 1) > (pace.usual_s + pace.now_s) / 2
     slow = slow if np.count_nonzero(slow) >= LEAST_SLOW_STEPS else np.ones(slow.size, np.bool_)
     last = np.argmin(waits.wait_s[slow] + np.where(waits.told > 0, 0.0, np.inf), axis=1)
     often = np.bincount(last, minlength=window.columns.size).max() / max(1, last.size)

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from ringwatch_collector.detectors.robust import median
 from ringwatch_collector.detectors.window import Window
 
 RECENT_S: Final = 5.0
@@ -34,4 +35,4 @@ def pace_of(window: Window, seconds: float = RECENT_S, least: int = RECENT_STEPS
     """Return the pace over the newest ``seconds`` of a working window."""
     recent = window.step_s[window.recent(seconds, least)]
     # Over ranks the median: all leave a step together. Over steps the mean: bursts count.
-    return Pace(now_s=float(np.median(recent, axis=1).mean()), usual_s=float(window.job.reference_step_s))
+    return Pace(now_s=float(median(recent, 1).mean()), usual_s=float(window.job.reference_step_s))

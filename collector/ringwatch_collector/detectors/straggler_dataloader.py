@@ -18,7 +18,7 @@ from ringwatch_collector.detectors.persistent import (
     scored,
 )
 from ringwatch_collector.detectors.places import gpus_held, nobody_in, percent, rank_subject, seconds
-from ringwatch_collector.detectors.robust import Array, block_means
+from ringwatch_collector.detectors.robust import Array, block_means, median
 from ringwatch_collector.detectors.waits import LEAST_SKEW_S, waits_of
 from ringwatch_collector.detectors.whole_node import by_node
 from ringwatch_collector.detectors.window import Window, working_windows
@@ -79,7 +79,7 @@ def _usual_data_s(window: Window) -> Array:
 def _single(view: FleetView, window: Window, pace: Pace) -> list[Finding]:
     starts = blocks_of(window.ended_s)
     data = block_means(np.nan_to_num(window.data_s), starts)
-    residual = data - np.median(data, axis=1, keepdims=True)
+    residual = data - median(data, 1)[:, None]
     usual = _usual_data_s(window)
     if np.isfinite(usual).all():
         residual = residual - (usual - np.median(usual))
@@ -182,7 +182,7 @@ def _everybody(view: FleetView, window: Window, pace: Pace) -> Finding | None:
     if not np.isfinite(usual).all() or np.isnan(pace.usual_s):
         return None
     starts = blocks_of(window.ended_s)
-    data = np.median(block_means(np.nan_to_num(window.data_s), starts), axis=1)
+    data = median(block_means(np.nan_to_num(window.data_s), starts), 1)
     limit_s = max(ALL_RATIO * float(np.median(usual)), float(np.median(usual)) + ALL_EFFECT * pace.usual_s)
     recent = data[-RECENT_BLOCKS:]
     if data.size < LEAST_BLOCKS or recent.mean() < limit_s or (recent > limit_s).mean() < PERSISTENT_SHARE:

@@ -28,6 +28,8 @@ def by_node(
     ``elevated`` are columns of ranks that are slower too, though not for long enough to be accused by
     themselves.
     """
+    if not findings:
+        return []
     kept: list[Finding] = []
     columns = window.columns.tolist()
     nodes = [node_name(view, at) for at in np.asarray(window.job.node_of)[window.columns].tolist()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -81,22 +81,41 @@ def window_of(job: JobView, now_s: float, seconds: float = WINDOW_S) -> Window |
     Half of the detectors need it: the longest that any of them asks for is made once a view, and
     shorter ones are cut from it.
     """
-    key = ("window", now_s, seconds)
-    if key not in job.memo:
-        job.memo[key] = _window(job, now_s, seconds)
-    found = job.memo[key]
-    return found if isinstance(found, Window) else None
+    key = ("window", seconds)
+    known = job.memo.get(key)
+    if not isinstance(known, _Cut) or known.now_s != now_s:
+        known = _Cut(now_s=now_s, window=_window(job, now_s, seconds))
+        job.memo[key] = known
+    return known.window
+
+
+@dataclass(slots=True, kw_only=True)
+class _Cut:
+    """A window as of a time, and what of it is left without pauses once somebody asked."""
+
+    now_s: float
+    window: Window | None
+    working: Window | None = None
+    asked: bool = False
 
 
 def _window(job: JobView, now_s: float, seconds: float) -> Window | None:
     whole = _whole(job, max(seconds, LONGEST_S))
     if whole is None:
         return None
-    typical_s = flat_median(whole.step_s[-50:])
+    typical_s = _typical_s(job, whole)
     if now_s - whole.ended_s[-1] > max(STALE_S, STALE_STEPS * typical_s):
         return None
     kept = np.flatnonzero(whole.ended_s >= now_s - max(seconds, WINDOW_STEPS * typical_s))
-    return whole.cut(kept) if kept.size >= 4 else None
+    # What is kept of the steps may be older than the view, whose states of ranks are those of now.
+    return replace(whole.cut(kept), job=job) if kept.size >= 4 else None
+
+
+def _typical_s(job: JobView, whole: Window) -> float:
+    known = job.memo.get("typical")
+    if not isinstance(known, float):
+        known = job.memo["typical"] = flat_median(whole.step_s[-50:])
+    return float(known)
 
 
 def _whole(job: JobView, seconds: float) -> Window | None:
@@ -151,12 +170,13 @@ def working_windows(view: FleetView, seconds: float = WINDOW_S) -> list[Window]:
 
 
 def _working_window(job: JobView, now_s: float, seconds: float) -> Window | None:
-    key = ("working", now_s, seconds)
-    if key not in job.memo:
-        window = window_of(job, now_s, seconds)
-        job.memo[key] = None if window is None else working(window)
-    found = job.memo[key]
-    return found if isinstance(found, Window) else None
+    window = window_of(job, now_s, seconds)
+    cut = job.memo[("window", seconds)]
+    if window is None or not isinstance(cut, _Cut):
+        return None
+    if not cut.asked:
+        cut.working, cut.asked = working(window), True
+    return cut.working
 
 
 def _built(job: JobView, rows: Index, columns: Index) -> Window:

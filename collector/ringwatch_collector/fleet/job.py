@@ -78,6 +78,9 @@ class Job:
         self.reference = nothing()
         self._candidate: tuple[float, Reference] | None = None
         self._learned_s = -np.inf
+        # What detectors made of the steps, and of which steps they made it.
+        self._memo: dict[object, object] = {}
+        self._memo_of: tuple[int, ...] = ()
 
     @property
     def size(self) -> int:
@@ -317,7 +320,14 @@ class Job:
             reference_data_s=reference.data_s,
             reference_transfer_s=reference.transfer_s,
             reference_wait_s=reference.wait_s,
+            memo=self._memo_now(),
         )
+
+    def _memo_now(self) -> dict[object, object]:
+        of = (self.window.version, self.layout, len(self.slots), id(self.reference))
+        if of != self._memo_of:
+            self._memo_of, self._memo = of, {}
+        return self._memo
 
 
 def _possible(values: NDArray[np.float32], most: float = _LARGEST_S) -> NDArray[np.float32]:

@@ -27,6 +27,8 @@ class StepWindow:
         self._budget_bytes = budget_bytes
         self.base = -1
         self.top = -1
+        # Goes up with every change, so that whoever derived something looks again.
+        self.version = 0
         self._allocate(4, 0)
 
     @property
@@ -86,6 +88,7 @@ class StepWindow:
         return True
 
     def _refit(self, ranks: int, slots: int) -> None:
+        self.version += 1
         old, held = self._arrays(), self.rows()
         used_ranks, used_slots = self.ranks, self.slots
         self._allocate(ranks, slots)
@@ -102,6 +105,7 @@ class StepWindow:
 
     def permute(self, order: Ints) -> None:
         """Put the first ``len(order)`` rank columns into another order."""
+        self.version += 1
         held = slice(0, self.rows().stop)
         for array in self._arrays():
             array[held, ..., : order.size] = array[held][..., order]
@@ -118,10 +122,12 @@ class StepWindow:
 
     def clear(self) -> None:
         """Forget everything but the room."""
+        self.version += 1
         self.base = self.top = -1
 
     def slide_to(self, step: int) -> None:
         """Make ``step`` part of the window."""
+        self.version += 1
         if self.base < 0:
             self.base = step
             self.top = step - 1
@@ -142,6 +148,7 @@ class StepWindow:
 
     def put_steps(self, rows: Ints, columns: Ints, values: Mapping[str, NDArray[np.generic]]) -> None:
         """Write step records: ``values`` by field name, with ``ended_s`` and ``flags``."""
+        self.version += 1
         for name in _STEP_FIELDS:
             self._values[name][rows, columns] = values[name]
         self._ended_s[rows, columns] = values["ended_s"]
@@ -151,6 +158,7 @@ class StepWindow:
         self, rows: Ints, slots: Ints, columns: Ints, start_s: Floats, duration_s: Floats
     ) -> None:
         """Write collective records."""
+        self.version += 1
         self._start[rows, slots, columns] = start_s
         self._duration[rows, slots, columns] = duration_s
 
