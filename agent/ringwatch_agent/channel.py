@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -66,14 +67,17 @@ def open_unproven_channel(address: str, ca: Path) -> grpc.aio.Channel:
 
 
 class Line:
-    """The channel to one collector; a new one once the node has another certificate.
+    """The channel to a collector; a new one once the node has another certificate.
 
-    A stream that is up goes on over the channel that it began on.
+    A stream that is up goes on over the channel that it began on. Of several addresses, with commas
+    between, each dial takes the next one; nodes begin at different ones.
     """
 
     def __init__(self, address: str, *, tls: Tls | None, allow_plaintext: bool) -> None:
         """Raise ConfigError when ``address`` may not be dialled this way."""
-        self._address, self._tls, self._allow_plaintext = address, tls, allow_plaintext
+        self._addresses = [each.strip() for each in address.split(",")]
+        random.shuffle(self._addresses)
+        self._tls, self._allow_plaintext = tls, allow_plaintext
         self._version = (0, 0)
         self._open: grpc.aio.Channel | None = None
         if tls is None or not tls.joins:
@@ -81,7 +85,9 @@ class Line:
 
     def _opened(self) -> grpc.aio.Channel:
         self._version = self._newest()
-        return open_channel(self._address, tls=self._tls, allow_plaintext=self._allow_plaintext)
+        address = self._addresses[0]
+        self._addresses = [*self._addresses[1:], address]
+        return open_channel(address, tls=self._tls, allow_plaintext=self._allow_plaintext)
 
     def _newest(self) -> tuple[int, int]:
         if self._tls is None:
@@ -94,7 +100,7 @@ class Line:
 
     async def channel(self) -> grpc.aio.Channel:
         """Return the channel to dial with; raise ConfigError while there is no certificate."""
-        if self._open is None or self._version != self._newest():
+        if self._open is None or len(self._addresses) > 1 or self._version != self._newest():
             await self.close()
             self._open = self._opened()
         return self._open

@@ -83,7 +83,9 @@ class AgentConfig:
     """All settings of an agent; the ``Doc`` of each is its documentation."""
 
     node: Annotated[str, Doc("name of this node; unset: the host name", _name)] = ""
-    collector: Annotated[str, Doc("collector to report to, HOST:PORT")] = "127.0.0.1:7701"
+    collector: Annotated[str, Doc("collector to report to, HOST:PORT; several with commas between")] = (
+        "127.0.0.1:7701"
+    )
     state_dir: Annotated[Path, Doc("where the spool lives; one agent a directory", Path)] = Path(
         "/var/lib/ringwatch/agent"
     )
@@ -153,9 +155,10 @@ class AgentConfig:
             object.__setattr__(self, "node", socket.gethostname())
         self._check_tls()
         for name in ("collector", "join") if self.join else ("collector",):
-            host, separator, port = getattr(self, name).rpartition(":")
-            if not separator or not host or not port.isdigit():
-                raise ConfigError(f"{name}: {getattr(self, name)!r} is not HOST:PORT")
+            for address in getattr(self, name).split(","):
+                host, separator, port = address.strip().rpartition(":")
+                if not separator or not host or not port.isdigit():
+                    raise ConfigError(f"{name}: {address!r} is not HOST:PORT")
 
     def _check_tls(self) -> None:
         tls = (self.tls_ca, self.tls_certificate, self.tls_key)

@@ -134,7 +134,8 @@ class Enrollment:
     async def _enroll(self) -> None:
         token = self._joining.token_file.read_text().strip()
         key, request = _request(self._joining.node)
-        async with open_unproven_channel(self._joining.join, self._joining.tls.ca) as channel:
+        address = self._dice.choice(self._joining.join.split(",")).strip()
+        async with open_unproven_channel(address, self._joining.tls.ca) as channel:
             answer = await enroll_pb2_grpc.EnrollmentStub(channel).Enroll(
                 enroll_pb2.EnrollRequest(join_token=token, node=self._joining.node, request=request),
                 timeout=_ANSWER_S,
@@ -143,7 +144,8 @@ class Enrollment:
 
     async def _renew(self) -> None:
         key, request = _request(self._joining.node)
-        async with open_channel(self._joining.collector, tls=self._joining.tls) as channel:
+        address = self._dice.choice(self._joining.collector.split(",")).strip()
+        async with open_channel(address, tls=self._joining.tls) as channel:
             answer = await enroll_pb2_grpc.EnrollmentStub(channel).Renew(
                 enroll_pb2.RenewRequest(request=request), timeout=_ANSWER_S
             )

@@ -210,3 +210,17 @@ def test_plaintext_off_loopback_needs_an_explicit_yes(address: str) -> None:
 async def test_loopback_needs_no_tls(address: str) -> None:
     """A collector on the same machine is dialled in plaintext."""
     await open_channel(address).close()
+
+
+async def test_of_several_collectors_the_next_one_is_dialled_when_one_is_gone(
+    collector: FakeCollector,
+) -> None:
+    """Nothing waits for an address that does not answer longer than for the next one."""
+    address = await collector.start()
+    spool = Spool()
+    _fill(spool, 3)
+    uplink = Uplink(f"127.0.0.1:1, {address}", spool, _no_verb, backoff=QUICK)
+    running = asyncio.create_task(uplink.run())
+    await _until(lambda: len(spool) == 0)
+    await uplink.stop()
+    await asyncio.gather(running, return_exceptions=True)
