@@ -65,3 +65,31 @@ async def test_control_characters_do_not_reach_the_log(tmp_path: Path) -> None:
     assert record.actor.isprintable()
     assert record.action.isprintable()
     store.close()
+
+
+async def test_a_command_beside_a_running_collector_writes_into_the_same_chain(tmp_path: Path) -> None:
+    """Two stores on one database, both appending at once: every record has its own number and digest."""
+    stores = [Store(sqlite_url(tmp_path), Counters()) for _ in range(2)]
+    logs = [AuditLog(store, Clock()) for store in stores]
+    await asyncio.gather(*(logs[n % 2].append(actor=f"a{n % 2}", action="verb") for n in range(20)))
+    listed = logs[0].records(100)
+    assert [record.sequence for record in listed.records] == list(range(1, 21))
+    assert {record.actor for record in listed.records} == {"a0", "a1"}
+    assert listed.chain_intact
+    for store in stores:
+        store.close()
+
+
+async def test_a_record_waits_for_a_database_that_is_locked(tmp_path: Path) -> None:
+    """It is written once the lock is gone, with the time at which the act was done."""
+    store = Store(sqlite_url(tmp_path), Counters())
+    log = AuditLog(store, Clock())
+    with closing(sqlite3.connect(tmp_path / "ringwatch.db", isolation_level=None)) as other:
+        other.execute("begin exclusive")
+        appending = asyncio.create_task(log.append(actor="ada", action="verb"))
+        await asyncio.sleep(0)
+        assert not await log.settle(0.3)
+        other.execute("rollback")
+    assert (await appending).sequence == 1
+    assert await log.settle(1.0)
+    store.close()

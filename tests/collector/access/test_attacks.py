@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ import grpc.aio
 import pytest
 from tests.collector.access.rig import Fort, Pair, fort, pair_of, refused
 from tests.collector.rig import Client, batch, event, eventually, hello, running
+from tests.collector.test_runs import lost_batch, lost_hello, use_small
 
 from ringwatch_collector.access.authority import Authority
 from ringwatch_collector.audit_cli import main as audit_command
 from ringwatch_proto.codec import to_ns
-from ringwatch_proto.v1 import query_pb2
+from ringwatch_proto.v1 import query_pb2, runs_pb2
 from ringwatch_proto.v1 import telemetry_pb2 as wire
 
 
@@ -156,6 +158,40 @@ async def test_an_operator_does_not_act_under_another_name(tmp_path: Path) -> No
         act = query_pb2.IncidentAction(incident="I-1", action="note", author="the boss", text="fine")
         answer = await running.query().ActOnIncident(act, metadata=running.headers("operator"))
         assert [each.author for each in answer.notes if each.text == "fine"] == ["operator"]
+
+
+async def test_an_operator_does_not_give_the_second_approval(tmp_path: Path) -> None:
+    """Nor does the first one twice, whatever name the message claims; an approver does."""
+    async with fort(tmp_path) as running:
+        use_small(running.collector)
+        library = running.collector.runs.world.library
+        action = replace(library.actions["reset_clocks"], approval="second_person")
+        running.collector.runs.world.library = replace(
+            library, actions={**library.actions, "reset_clocks": action}
+        )
+        agent = running.agent(pair_of(running.authority, "n1"))
+        await agent.greet(lost_hello())
+        await agent.send(lost_batch())
+        await eventually(running.collector.book.all)
+        _, secret = running.book.add_token(role="operator", name="second", now_ns=to_ns(time.time()))
+        await eventually(lambda: running.collector.access.registry.find(secret) is not None)
+        second = (("authorization", f"Bearer {secret}"),)
+        first, runs = running.headers("operator"), running.runs()
+        run = await runs.StartRun(runs_pb2.StartRunRequest(incident="I-1", runbook="small"), metadata=first)
+        while run.state != "waiting":
+            run = await runs.GetRun(runs_pb2.GetRunRequest(id=run.id), metadata=first)
+        target = next(step.typed_target for step in run.steps if step.id == run.current)
+        yes = runs_pb2.AnswerRequest(
+            run=run.id, step=run.current, action="approve", text=target, author="the boss"
+        )
+        run = await runs.Answer(yes, metadata=first)
+        assert run.state == "waiting"
+        again = await refused(runs.Answer(yes, metadata=first))
+        assert "a second person has to approve: operator already did" in (again.details() or "")
+        other = await refused(runs.Answer(yes, metadata=second))
+        assert other.details() == "second may not give the second approval: that takes the role approver"
+        run = await runs.Answer(yes, metadata=running.headers("approver"))
+        assert next(step.by for step in run.steps if step.id == "act") == "operator, approver"
 
 
 async def _lose_a_gpu(running: Fort) -> None:
