@@ -6,7 +6,8 @@ import asyncio
 from pathlib import Path
 
 from ringwatch_drills.bench.agent import Course, measure
-from ringwatch_drills.bench.soak import Plan, soak
+from ringwatch_drills.bench.soak import soak
+from ringwatch_drills.bench.soak_trouble import Plan
 
 
 def test_random_faults_and_collector_kills_lose_no_event(tmp_path: Path) -> None:
