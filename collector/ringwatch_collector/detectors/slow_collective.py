@@ -38,6 +38,8 @@ UNNAMED_RATIO, UNNAMED_S = 2.0, 10.0
 BUSY_OF_TRANSFER: Final = 0.7
 LEAST_SLOWER: Final = 1.05
 CRITICAL_SLOWER: Final = 1.2
+# A rise that makes up less than this share of what a step grew is not why the job is slow.
+GROWTH_SHARE: Final = 0.25
 # Lateness that makes up more than this share of the rise means that somebody is late.
 LATE_SHARE: Final = 0.5
 HELD_SHARE: Final = 0.05
@@ -68,7 +70,7 @@ def _of_job(view: FleetView, window: Window) -> Finding | None:
     if held_rank(window.job, view.now_s, HELD_SHARE) is not None:
         return None  # a process that is held stops inside collectives too
     rises = rises_of(window)
-    if not rises or _somebody_late(window, rises):
+    if not rises or not _matters(rises, pace) or _somebody_late(window, rises):
         return None
     busy = _busy_hosts(view, window.job)
     place = _place(view, window, rises, busy=busy)
@@ -78,6 +80,11 @@ def _of_job(view: FleetView, window: Window) -> Finding | None:
     if place is not None:
         return _placed(view, window, pace, rises, place)
     return _unplaced(view, window, pace, rises)
+
+
+def _matters(rises: list[Rise], pace: Pace) -> bool:
+    """Tell whether the largest rise explains a good part of what a step grew."""
+    return max(rise.now_s - rise.usual_s for rise in rises) >= GROWTH_SHARE * (pace.now_s - pace.usual_s)
 
 
 def _place(view: FleetView, window: Window, rises: list[Rise], *, busy: bool) -> _Place | None:
@@ -153,7 +160,8 @@ def _latest_s(window: Window, rises: list[Rise]) -> float:
     slots = {slot for rise in worst for slot in rise.slots}
     recent = window.recent(RECENT_S, LEAST_STEPS)
     late_s = waits_of(window, recent, slots).late_s.mean(axis=0)
-    # Who left a slow collective late comes late to the next: only what its own work or its data took more counts.
+    # Who left a slow collective late comes late to the next: only what its own work or its data took
+    # more counts.
     return float(np.minimum(late_s, _own_growth_s(window, recent)).max(initial=0.0))
 
 
