@@ -157,7 +157,7 @@ class Journal:
         if record.schema_id != self._schema_id:
             data = hello_frame(record.schema_id, hellos[record.schema_id]) + data
         if os.write(self._file, data) != len(data):
-            raise OSError(errno.ENOSPC, "the disk took part of a record")
+            raise OSError(errno.ENOSPC, "No space left on device: it took part of a record")
         self._schema_id = record.schema_id
         segment = self._segments[-1]
         segment.last, segment.bytes = record.sequence, segment.bytes + len(data)
