@@ -50,6 +50,7 @@ def fleet(message: query_pb2.Fleet, *, look: Look | None = None) -> model.Fleet:
         health=health(message.health),
         runs=tuple(run_brief(each) for each in message.runs),
         unread=tuple(unread),
+        open_left_out=message.open_left_out,
     )
 
 
@@ -332,6 +333,8 @@ def run_step(message: runs_pb2.RunStep) -> model.RunStep:
         deadline_s=message.deadline_s,
         healthy_s=message.healthy_s,
         healthy_needed_s=message.healthy_needed_s,
+        undone=message.undone,
+        undo_target=message.undo_target,
     )
 
 

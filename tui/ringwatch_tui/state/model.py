@@ -170,6 +170,8 @@ class Fleet:
     runs: tuple[RunBrief, ...] = ()
     # What could not be read in the answer; said aloud, never dropped in silence.
     unread: tuple[str, ...] = ()
+    # Open incidents that the collector did not send: it sends the most severe and newest.
+    open_left_out: int = 0
     # Set for a picture of the past.
     replay: ReplayMark | None = None
 
@@ -373,6 +375,9 @@ class RunStep:
     deadline_s: float = 0.0
     healthy_s: float = 0.0
     healthy_needed_s: float = 0.0
+    # What came of taking the action back, and what has to be typed to do so; empty when it cannot be.
+    undone: str = ""
+    undo_target: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

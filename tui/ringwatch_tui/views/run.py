@@ -172,6 +172,7 @@ def _step_lines(run: Run, step: RunStep | None, cells: int) -> list[Line]:
         )
     for label, text in (("EFFECT", step.effect), ("UNDO", step.undo)):
         out.extend(labelled(label, text, cells) if text else [])
+    out.extend(_taken_back(run, step, cells))
     out.extend(_approval(step, cells))
     out.extend(_verification(step))
     out.extend(_rules(run, cells) if run.current == step.id else [])
@@ -207,6 +208,15 @@ def _fact_lines(facts: Sequence[Fact], cells: int) -> list[Line]:
                 Span(clip(read + note, max(0, left - len(value))), DIM),
             )
         )
+    return out
+
+
+def _taken_back(run: Run, step: RunStep, cells: int) -> list[Line]:
+    """Say what came of an undo, or how to ask for one."""
+    out = labelled("UNDONE", step.undone, cells, mark=WARN) if step.undone else []
+    if step.undo_target:
+        command = f"ringwatch runbook answer {run.id} {step.id} undo {step.undo_target}"
+        out.extend(labelled("TAKE BACK", command, cells))
     return out
 
 
