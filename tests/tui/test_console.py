@@ -386,3 +386,12 @@ async def test_a_walk_on_the_screen_is_at_rest() -> None:
         assert isinstance(app.top, RunWalk)
         assert app.top._looked_at == ""
         assert app.screen.query_one("#walk", VTable).selected == "unlock"
+
+
+async def test_incidents_that_were_not_sent_are_counted() -> None:
+    """A storm of ten thousand must not look like one of five hundred."""
+    fake = world.client()
+    fake.world = replace(world.fleet(), open_left_out=9_500)
+    app = console(fake)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await ready(pilot, app, "2 CRIT 2 WARN +9,500 more")

@@ -70,11 +70,13 @@ class FleetAnswers:
         view, standing = self.view(), self.standing()
         nodes = NodeAnswers(self._fleet, view, standing, self._config.silent_s, self._texts)
         kept = [(job, self._fleet.jobs.get(job.job)) for job in view.jobs]
+        shown = self.shown_incidents(view.now_s)
         fleet = query_pb2.Fleet(
             collector=self._name,
             wall_ns=to_ns(view.now_s),
             jobs=[jobs.summary(job, its, view, standing) for job, its in kept if its is not None],
-            incidents=[incident_to_message(incident) for incident in self.shown_incidents(view.now_s)],
+            incidents=[incident_to_message(incident) for incident in shown[:_MOST_INCIDENTS]],
+            open_left_out=sum(each.state is not IncidentState.RESOLVED for each in shown[_MOST_INCIDENTS:]),
             health=self.health(view),
             runs=self._runs(),
         )
@@ -104,7 +106,7 @@ class FleetAnswers:
             or now_s - (incident.closed_s or incident.updated_s) <= _SHOWN_AFTER_CLOSE_S
         ]
         shown.sort(key=lambda each: (each.state is IncidentState.RESOLVED, -each.severity, -each.opened_s))
-        return shown[:_MOST_INCIDENTS]
+        return shown
 
     def health(self, view: FleetView) -> query_pb2.Health:
         """Return how far the answer can be trusted."""

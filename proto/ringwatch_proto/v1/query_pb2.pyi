@@ -70,7 +70,7 @@ class ListAuditRequest(_message.Message):
     def __init__(self, limit: _Optional[int] = ..., incident: _Optional[str] = ...) -> None: ...
 
 class Fleet(_message.Message):
-    __slots__ = ("collector", "wall_ns", "nodes", "jobs", "incidents", "health", "runs")
+    __slots__ = ("collector", "wall_ns", "nodes", "jobs", "incidents", "health", "runs", "open_left_out")
     COLLECTOR_FIELD_NUMBER: _ClassVar[int]
     WALL_NS_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
@@ -78,6 +78,7 @@ class Fleet(_message.Message):
     INCIDENTS_FIELD_NUMBER: _ClassVar[int]
     HEALTH_FIELD_NUMBER: _ClassVar[int]
     RUNS_FIELD_NUMBER: _ClassVar[int]
+    OPEN_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     collector: str
     wall_ns: int
     nodes: _containers.RepeatedCompositeFieldContainer[NodeSummary]
@@ -85,7 +86,8 @@ class Fleet(_message.Message):
     incidents: _containers.RepeatedCompositeFieldContainer[Incident]
     health: Health
     runs: _containers.RepeatedCompositeFieldContainer[RunSummary]
-    def __init__(self, collector: _Optional[str] = ..., wall_ns: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[NodeSummary, _Mapping]]] = ..., jobs: _Optional[_Iterable[_Union[JobSummary, _Mapping]]] = ..., incidents: _Optional[_Iterable[_Union[Incident, _Mapping]]] = ..., health: _Optional[_Union[Health, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[RunSummary, _Mapping]]] = ...) -> None: ...
+    open_left_out: int
+    def __init__(self, collector: _Optional[str] = ..., wall_ns: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[NodeSummary, _Mapping]]] = ..., jobs: _Optional[_Iterable[_Union[JobSummary, _Mapping]]] = ..., incidents: _Optional[_Iterable[_Union[Incident, _Mapping]]] = ..., health: _Optional[_Union[Health, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[RunSummary, _Mapping]]] = ..., open_left_out: _Optional[int] = ...) -> None: ...
 
 class Health(_message.Message):
     __slots__ = ("rules_active", "evaluated_age_s", "input_completeness", "nodes_known", "nodes_reporting", "batches_taken", "messages_refused", "readings_dropped", "tick_ms", "troubles", "plaintext_off_loopback")

@@ -73,9 +73,16 @@ def header_right(state: ConsoleState, monotonic_s: float, operator: Operator) ->
         Span(f"{critical} CRIT", FAULT if critical else DIM),
         Span(" "),
         Span(f"{warning} WARN", WARN if warning else DIM),
+        *_left_out(state),
         bar,
         Span(f"{moment:%H:%M:%S}Z "),
     )
+
+
+def _left_out(state: ConsoleState) -> Line:
+    """Return how many open incidents are not among those counted; nothing when all are."""
+    count = state.fleet.open_left_out if state.fleet is not None else 0
+    return (Span(f" +{count:,} more", WARN),) if count else ()
 
 
 def _skew(state: ConsoleState) -> str:
