@@ -24,6 +24,8 @@ from ringwatch_proto.signals import BY_NAME
 NVLINK_ERRORS_PER_S: Final = 1.0
 # More nodes than this are asked for their ports only when the groups leave few.
 MOST_ASKED: Final = 256
+# Of the largest rise among comparable groups.
+CLEAR_SHARE: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +42,9 @@ class Cover:
 def cover_of(view: FleetView, window: Window, rises: list[Rise]) -> Cover | None:
     """Return the one node that explains which groups are slow, None when there is none or several."""
     job = window.job
-    slow = {slot for rise in rises for slot in rise.slots}
+    slow, unclear = _clear(job, rises)
     kinds = {_role(job, slot) for slot in slow}
-    alike = {at for at in range(len(job.slots)) if _role(job, at) in kinds} - slow
+    alike = {at for at in range(len(job.slots)) if _role(job, at) in kinds} - slow - unclear
     nodes = {at: _nodes(job, at) for at in slow | alike}
     if all(len(nodes[at]) == 1 for at in slow):
         return _inside(view, job, {node for at in slow for node in nodes[at]}, len(slow))
@@ -55,6 +57,24 @@ def cover_of(view: FleetView, window: Window, rises: list[Rise]) -> Cover | None
     if len(chosen) != 1:
         return None
     return _across(view, chosen[0], len(across), len(left))
+
+
+def _clear(job: JobView, rises: list[Rise]) -> tuple[set[int], set[int]]:
+    """Return the slots that are clearly slow, and those that are a little slower than they were.
+
+    What waits behind a slow group moves a little too: that speaks for no place and against none.
+    """
+    largest: dict[tuple[int, int, int], float] = {}
+    for rise in rises:
+        for slot in rise.slots:
+            role = _role(job, slot)
+            largest[role] = max(largest.get(role, 0.0), rise.now_s - rise.usual_s)
+    slow: set[int] = set()
+    unclear: set[int] = set()
+    for rise in rises:
+        most_s = max(largest[_role(job, slot)] for slot in rise.slots)
+        (slow if rise.now_s - rise.usual_s >= CLEAR_SHARE * most_s else unclear).update(rise.slots)
+    return slow, unclear
 
 
 def _role(job: JobView, slot: int) -> tuple[int, int, int]:

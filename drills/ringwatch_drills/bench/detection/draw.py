@@ -62,7 +62,7 @@ PLANS: Final[dict[str, Plan]] = {
     "smoke": Plan(per_kind={"8-64": 1}, curve=1, innocent=1, double=1, clean_steps={"8-64": 300},
                   clean_runs={"8-64": 1}),
     "small": Plan(per_kind={"8-64": 2, "128-512": 1}, curve=4, innocent=3, double=6,
-                  clean_steps={"128-512": 1500, "1024": 1500}, clean_runs={"128-512": 4, "1024": 2}),
+                  clean_steps={"128-512": 1500, "1024": 1500}, clean_runs={"128-512": 3, "1024": 3}),
     "full": Plan(per_kind={"8-64": 6, "128-512": 4, "1024": 2, "4096": 1}, curve=16, innocent=10, double=24,
                  clean_steps={"128-512": 4000, "1024": 4000, "4096": 1500, "16384": 300},
                  clean_runs={"128-512": 8, "1024": 6, "4096": 2, "16384": 1}),
@@ -206,7 +206,7 @@ def _double(seed: int) -> Scenario:
 def _clean(size_class: str, steps: int, seed: int) -> Scenario:
     """Return a long healthy run of long steps: most rank-days for the least work."""
     dice = _dice(seed)
-    shape, step_s = _shape(dice, size_class), float(dice.uniform(5.0, 20.0))
+    shape, step_s = _shape(dice, size_class), float(dice.uniform(10.0, 25.0))
     base = _base(
         dice,
         seed,
