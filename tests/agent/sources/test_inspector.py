@@ -17,7 +17,6 @@ from ringwatch_agent.sources.outsiders import FIRST_ROW, Roster
 from ringwatch_agent.sources.sequences import Call, Period
 from ringwatch_collector.detectors.slow_collective import SlowCollective
 from ringwatch_proto.layout import COLLECTIVE, STEP, Collective
-from ringwatch_proto.records import IncidentKind
 
 HOST = "gpu-node-01"
 # What a step of a job reduces: four buckets, the last one smaller.
@@ -223,5 +222,5 @@ def test_a_slow_network_is_found_by_the_collectors_own_detector(tmp_path: Path) 
                 collector.learn()
     assert collector.job().ranks.tolist() == [0, 1, 2, 3]
     assert len(collector.job().slots) == 4
-    kinds = {finding.kind for finding in collector.findings(SlowCollective())}
-    assert kinds == {IncidentKind.SLOW_COLLECTIVE}
+    (finding,) = collector.findings(SlowCollective())
+    assert finding.detector == SlowCollective().name
