@@ -26,6 +26,7 @@ from ringwatch_collector.bus.leases import Leases
 from ringwatch_collector.bus.link import Link
 from ringwatch_collector.bus.publisher import BusIntake
 from ringwatch_collector.bus.query import BusQuery
+from ringwatch_collector.bus.silences import SharedSilences
 from ringwatch_collector.clock import Clock
 from ringwatch_collector.config import CollectorConfig
 from ringwatch_collector.counters import Counters
@@ -64,7 +65,9 @@ class BusCollector:
             book = AccessBook(self.store.database)
             self.access = Access(config, book, self.audit, self.clock, self.counters)
             self.board = Board(self.link, config.bus.partitions, self._name, self.bell)
+            self.silences = SharedSilences(self.store, self.audit, self.clock)
             self._query = BusQuery(
+                silences=self.silences,
                 board=self.board,
                 link=self.link,
                 store=self.store,
@@ -90,7 +93,7 @@ class BusCollector:
         query_pb2_grpc.add_QueryServicer_to_server(self._query, server)
 
     def _work(self) -> list[Coroutine[Any, Any, None]]:
-        return [self.access.run(), self.board.listen()]
+        return [self.access.run(), self.board.listen(), self.silences.run()]
 
     async def start(self) -> int:
         """Connect, serve, and return the port; raise ConfigError."""
@@ -167,6 +170,7 @@ class DetectCollector(BusCollector):
             counters=self.counters,
             bell=self.bell,
             runbooks_for=lambda incident: candidates(library, incident),
+            silence_over=self.silences.over,
         )
         # A name alone could be given twice, and outlive its process.
         owner = f"{self._name[:80]}/{uuid.uuid4().hex[:12]}"
@@ -174,7 +178,14 @@ class DetectCollector(BusCollector):
             self.store.database, owner, partitions=config.bus.partitions, lease_s=config.bus.lease_s
         )
         self.detection = Detection(parts, leases, take_over=self.alerts.take_over, lead=self.alerts.lead)
-        self.desks = Desks(lambda: self.detection.cells, parts, self.audit, self._name)
+        self.desks = Desks(
+            lambda: self.detection.cells,
+            parts,
+            self.audit,
+            self._name,
+            silences=self.silences,
+            leads=lambda: self.alerts.leads,
+        )
 
     def _new_alerts(self, incidents: Sequence[Incident]) -> Alerts:
         return Alerts(

@@ -12,6 +12,7 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
+from ringwatch_collector.blast import BlastPolicy, gather
 from ringwatch_collector.bus.config import BusConfig
 from ringwatch_collector.bus.link import BusError, Delivery, Link, Place
 from ringwatch_collector.bus.partitions import incident_prefix
@@ -22,15 +23,17 @@ from ringwatch_collector.detectors.all import ALL
 from ringwatch_collector.fleet.nodes import Node
 from ringwatch_collector.fleet.state import FleetState
 from ringwatch_collector.follow import Bell
-from ringwatch_collector.fusion import fuse
+from ringwatch_collector.fusion import Fused, fuse
 from ringwatch_collector.ground import fleet_policy
 from ringwatch_collector.incidents import IncidentBook, IncidentPolicy
 from ringwatch_collector.intake import FleetIntake
 from ringwatch_collector.runner import Runner
+from ringwatch_collector.silences import Silence
 from ringwatch_collector.store.store import Store
 from ringwatch_collector.streams import Ledger
 from ringwatch_collector.validate import BadMessage, Schema, check_batch, check_hello
-from ringwatch_proto.records import Incident
+from ringwatch_collector.view import FleetView
+from ringwatch_proto.records import Finding, Incident
 from ringwatch_proto.v1 import bus_pb2
 from ringwatch_proto.v1 import telemetry_pb2 as wire
 
@@ -72,6 +75,7 @@ class CellParts:
     counters: Counters
     bell: Bell
     runbooks_for: Callable[[Incident], tuple[str, ...]]
+    silence_over: Callable[[Incident, float], Silence | None]
 
 
 class Cell:
@@ -84,7 +88,11 @@ class Cell:
         self._since_ns = time.time_ns() - int(parts.bus.replay_s * 1e9)
         self.fleet = FleetState(fleet_policy(parts.config), parts.counters.dropped, self._since_ns / 1e9)
         self.book = IncidentBook(
-            IncidentPolicy(), parts.runbooks_for, incidents, prefix=incident_prefix(partition)
+            IncidentPolicy(),
+            parts.runbooks_for,
+            incidents,
+            prefix=incident_prefix(partition),
+            silence_over=parts.silence_over,
         )
         self._intake = FleetIntake(
             fleet=self.fleet, store=parts.store, clock=self.clock, counters=parts.counters
@@ -97,7 +105,7 @@ class Cell:
         self._tasks: list[asyncio.Task[None]] = []
         self.runner = Runner(
             detectors=ALL,
-            fuse=fuse,
+            fuse=self._fuse,
             book=self.book,
             fleet=self.fleet,
             store=parts.store,
@@ -107,6 +115,10 @@ class Cell:
             tick_s=parts.config.tick_s,
         )
         self._durable = after
+
+    def _fuse(self, findings: Sequence[Finding], view: FleetView) -> list[Fused]:
+        """Join findings of one cause, and then causes of many nodes of this partition at once."""
+        return gather(fuse(findings, view), view, self.fleet.nodes.labels_of, BlastPolicy())
 
     @property
     def is_live(self) -> bool:

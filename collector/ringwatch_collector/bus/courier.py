@@ -49,6 +49,11 @@ class SharedAlerts:
             sending.stop(_ENDING_S)
 
     @property
+    def leads(self) -> bool:
+        """Return whether this process sends them."""
+        return self._sending is not None
+
+    @property
     def troubles(self) -> list[str]:
         """Return what keeps alerts from getting through."""
         return self._sending.troubles if self._sending is not None else []

@@ -12,7 +12,8 @@ from ringwatch_collector.answers.fleet import FleetAnswers
 from ringwatch_collector.audit import AuditLog
 from ringwatch_collector.bus.cell import Cell, CellParts
 from ringwatch_collector.bus.partitions import partition_of_incident
-from ringwatch_collector.bus.query import DONE, NOT_FOUND, NOT_NOW
+from ringwatch_collector.bus.silences import SharedSilences
+from ringwatch_collector.bus.verdicts import DONE, NOT_FOUND, NOT_NOW
 from ringwatch_collector.desk import Desk
 from ringwatch_proto.codec import incident_to_message
 from ringwatch_proto.v1 import query_pb2
@@ -24,8 +25,18 @@ class Desks:
     """Our cells as others ask for them. A question that is not about one of them is left to others."""
 
     def __init__(
-        self, cells: Callable[[], Mapping[int, Cell]], parts: CellParts, audit: AuditLog, name: str
+        self,
+        cells: Callable[[], Mapping[int, Cell]],
+        parts: CellParts,
+        audit: AuditLog,
+        name: str,
+        *,
+        silences: SharedSilences,
+        leads: Callable[[], bool],
     ) -> None:
+        """``leads`` says whether this process is the one that keeps the silences now."""
+        self._silences = silences
+        self._leads = leads
         self._cells = cells
         self._parts = parts
         self._audit = audit
@@ -62,6 +73,10 @@ class Desks:
                 return self._node(query_pb2.GetNodeRequest.FromString(data))
             if what == "act":
                 return await self._act(query_pb2.IncidentAction.FromString(data))
+            if what == "put_silence" and self._leads():
+                return await self._silences.put(query_pb2.PutSilenceRequest.FromString(data))
+            if what == "end_silence" and self._leads():
+                return await self._silences.end(query_pb2.EndSilenceRequest.FromString(data))
         except DecodeError:
             self._parts.counters.refused["undecodable_question"] += 1
         return None

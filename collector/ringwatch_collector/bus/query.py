@@ -10,12 +10,16 @@ from typing import Final, TypeVar
 
 import grpc
 import grpc.aio
+from google.protobuf.message import Message
 
 from ringwatch_collector.access.callers import author_of
+from ringwatch_collector.alerts.listing import listed
 from ringwatch_collector.answers import node_detail
 from ringwatch_collector.audit import AuditLog
 from ringwatch_collector.bus.board import Board
 from ringwatch_collector.bus.link import Link
+from ringwatch_collector.bus.silences import SharedSilences
+from ringwatch_collector.bus.verdicts import CODES, DONE
 from ringwatch_collector.follow import Bell
 from ringwatch_collector.rpc import Context
 from ringwatch_collector.store.store import Store
@@ -27,9 +31,7 @@ T = TypeVar("T")
 
 _MOST_ROWS: Final = 10_000
 _ANSWER_S: Final = 5.0
-# The first byte of an answer to an act: done, or why not.
-DONE, NOT_FOUND, NOT_NOW = b"\0", b"\1", b"\2"
-_CODES: Final = {NOT_FOUND: grpc.StatusCode.NOT_FOUND, NOT_NOW: grpc.StatusCode.FAILED_PRECONDITION}
+_NO_KEEPER: Final = "no detector answers: try again in a few seconds"
 
 
 class BusQuery(query_pb2_grpc.QueryServicer):  # type: ignore[misc]  # the generated base has no types
@@ -43,8 +45,10 @@ class BusQuery(query_pb2_grpc.QueryServicer):  # type: ignore[misc]  # the gener
         store: Store,
         audit: AuditLog,
         bell: Bell,
+        silences: SharedSilences,
         troubles: Callable[[], Sequence[str]],
     ) -> None:
+        self._silences = silences
         self._board = board
         self._link = link
         self._store = store
@@ -124,16 +128,39 @@ class BusQuery(query_pb2_grpc.QueryServicer):  # type: ignore[misc]  # the gener
     async def ActOnIncident(self, request: query_pb2.IncidentAction, context: Context) -> query_pb2.Incident:
         """Have the detector that has the incident do what a person asks."""
         request.author = author_of(context, request.author)
-        data = await self._link.ask("ask.act", request.SerializeToString(), _ANSWER_S)
+        nobody = f"no detector has incident {request.incident[:40]!r}"
+        return query_pb2.Incident.FromString(await self._done(context, "ask.act", request, nobody))
+
+    async def ListSilences(
+        self, request: query_pb2.ListSilencesRequest, _context: Context
+    ) -> query_pb2.SilenceList:
+        """Return the silences that hold, or those of the last month too."""
+        return self._silences.list(include_ended=request.include_ended)
+
+    async def PutSilence(self, request: query_pb2.PutSilenceRequest, context: Context) -> query_pb2.Silence:
+        """Have the detector that keeps the silences begin one."""
+        request.author = author_of(context, request.author)
+        return query_pb2.Silence.FromString(await self._done(context, "ask.put_silence", request, _NO_KEEPER))
+
+    async def EndSilence(self, request: query_pb2.EndSilenceRequest, context: Context) -> query_pb2.Silence:
+        """Have the detector that keeps the silences end one."""
+        request.author = author_of(context, request.author)
+        return query_pb2.Silence.FromString(await self._done(context, "ask.end_silence", request, _NO_KEEPER))
+
+    async def ListAlerts(self, request: query_pb2.ListAlertsRequest, context: Context) -> query_pb2.AlertList:
+        """Return what was told to whom, newest first."""
+        limit = min(request.limit or 100, _MOST_ROWS)
+        return await self._from_disk(context, lambda: listed(self._store, limit, request.state))
+
+    async def _done(self, context: Context, subject: str, request: Message, nobody: str) -> bytes:
+        """Return what came of a request that one detector carries out; abort with why not."""
+        data = await self._link.ask(subject, request.SerializeToString(), _ANSWER_S)
         if data is None:
-            await context.abort(
-                grpc.StatusCode.NOT_FOUND, f"no detector has incident {request.incident[:40]!r}"
-            )
+            await context.abort(grpc.StatusCode.UNAVAILABLE, nobody)
         if data[:1] != DONE:
-            await context.abort(
-                _CODES.get(data[:1], grpc.StatusCode.INTERNAL), data[1:].decode("utf-8", "replace")
-            )
-        return query_pb2.Incident.FromString(data[1:])
+            code = CODES.get(data[:1], grpc.StatusCode.INTERNAL)
+            await context.abort(code, data[1:].decode("utf-8", "replace"))
+        return data[1:]
 
     async def _from_disk(self, context: Context, read: Callable[[], T]) -> T:
         try:

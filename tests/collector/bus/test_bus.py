@@ -116,7 +116,7 @@ def _quiet_batch(sequence: int, events: Sequence[wire.Event], first: float = Gpu
     return batch(sequence, blocks=[block], events=events)
 
 
-def _lost_batch(sequence: int, events: Sequence[wire.Event]) -> wire.Batch:
+def lost_batch(sequence: int, events: Sequence[wire.Event]) -> wire.Batch:
     """Return a batch of a node of which one GPU is lost."""
     return _quiet_batch(sequence, events, GpuState.LOST)
 
@@ -138,7 +138,7 @@ async def test_kill_9_of_each_in_turn_loses_no_event_and_pages_once(
         for number in range(6)
     ]
     for node in nodes:
-        node.build = _lost_batch if node is nodes[0] else _quiet_batch
+        node.build = lost_batch if node is nodes[0] else _quiet_batch
         node.start()
     talking = asyncio.create_task(_talk(nodes))
     took_s: list[float] = []

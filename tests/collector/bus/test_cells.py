@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc.aio
 import pytest
 from tests.collector.bus.conftest import nats_server
 from tests.collector.bus.fleet import PARTITIONS
+from tests.collector.bus.test_bus import lost_batch
 from tests.collector.rig import Client, batch, event, eventually, hello
 from tests.collector.servers import free_port
 
@@ -18,6 +21,7 @@ from ringwatch_collector.bus.app import DetectCollector, IngestCollector
 from ringwatch_collector.bus.partitions import number_of
 from ringwatch_collector.config import load_config
 from ringwatch_proto.errors import ConfigError
+from ringwatch_proto.v1 import query_pb2, query_pb2_grpc
 from ringwatch_proto.v1 import telemetry_pb2 as wire
 
 
@@ -169,6 +173,54 @@ async def test_a_detector_that_starts_later_reads_what_was_there_and_stores_it(
     await ingest.stop()
     async with pair(tmp_path, bus, database) as running:
         await eventually(lambda: _stored(running, "n1") == [1, 2, 3])
+
+
+async def test_people_act_and_silence_from_any_collector(tmp_path: Path, bus: str, database: str) -> None:
+    """The detector that has the incident acts; one keeps the silences, and all of them respect them."""
+    async with pair(tmp_path, bus, database) as running:
+        query: Any = query_pb2_grpc.QueryStub(running.channel)
+        matchers = [query_pb2.Matcher(field="node", pattern="n1")]
+        put = query_pb2.PutSilenceRequest(matchers=matchers, author="ada", reason="moved", duration_s=600)
+        await eventually(lambda: running.detect.alerts.leads)
+        silence = await query.PutSilence(put)
+        assert silence.id == "S-1"
+        client = await running.node(hello("n1"))
+        await client.send(lost_batch(1, ()))
+
+        async def incident() -> query_pb2.Incident | None:
+            found = (await query.ListIncidents(query_pb2.ListIncidentsRequest())).incidents
+            return found[0] if found else None
+
+        async def is_now(state: str) -> bool:
+            found = await incident()
+            return found is not None and found.state == state
+
+        await until(lambda: is_now("silenced"))
+        with pytest.raises(grpc.aio.AioRpcError, match="a silence needs its author and a reason"):
+            await query.PutSilence(query_pb2.PutSilenceRequest(matchers=matchers, duration_s=600))
+        await query.EndSilence(query_pb2.EndSilenceRequest(id="S-1", author="ada", reason="back"))
+        await until(lambda: is_now("new"))
+        found = await incident()
+        assert found is not None
+        act = query_pb2.IncidentAction(incident=found.id, action="acknowledge", author="ada", text="mine")
+        assert (await query.ActOnIncident(act)).state == "acknowledged"
+        await until(lambda: is_now("acknowledged"))
+        listed = await query.ListSilences(query_pb2.ListSilencesRequest(include_ended=True))
+        assert [each.id for each in listed.silences] == ["S-1"]
+        trail = await query.ListAudit(query_pb2.ListAuditRequest())
+        assert {each.action for each in trail.records} == {
+            "silence.put",
+            "silence.end",
+            "incident.acknowledge",
+        }
+        assert trail.chain_intact
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until an awaitable condition holds."""
+    async with asyncio.timeout(20):
+        while not await condition():
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize(
