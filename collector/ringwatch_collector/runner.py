@@ -17,6 +17,7 @@ from ringwatch_collector.detectors.base import Detector
 from ringwatch_collector.fleet.state import FleetState
 from ringwatch_collector.follow import Bell
 from ringwatch_collector.fusion import Fused
+from ringwatch_collector.garbage import Garbage
 from ringwatch_collector.store.store import Store
 from ringwatch_collector.trouble import jobs_in_trouble
 from ringwatch_collector.view import FleetView
@@ -70,6 +71,7 @@ class Runner:
         self._tick_s = tick_s
         self._troubles: dict[str, str] = {}
         self._cadence = Cadence()
+        self._garbage = Garbage()
         self._said: defaultdict[str, list[Finding]] = defaultdict(list)
         self.evaluated_s = -math.inf
         self.tick_ms = 0.0
@@ -107,6 +109,7 @@ class Runner:
             changed = self._book.update(self._fuse(findings, view), now_s)
             ill = jobs_in_trouble(self._book.all(), view)
         self._fleet.learn(now_s, ill)
+        self._garbage.note(len(view.nodes.names))
         self._counters.ticks += 1
         self.tick_ms = (self._clock.monotonic_s() - began_s) * 1000
         self.recent_ms.append(self.tick_ms)
