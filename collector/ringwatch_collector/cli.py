@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import dataclasses
 import json
 import logging
 import os
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING
 from ringwatch_collector.access.cli import add_commands
 from ringwatch_collector.app import Collector
 from ringwatch_collector.bus.config import ROLES
-from ringwatch_collector.config import CollectorConfig, load_config
+from ringwatch_collector.config import CollectorConfig, load_config, shown
 from ringwatch_proto.errors import ConfigError, RunbookError, StoreError
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return int(arguments.work(arguments))
         config = load_config(arguments.config, os.environ, _flags(arguments))
         if arguments.command == "check-config":
-            print(json.dumps(dataclasses.asdict(config), indent=2))
+            print(json.dumps(shown(config), indent=2))
             return 0
         logging.basicConfig(
             level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"

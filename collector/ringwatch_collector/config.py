@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +14,15 @@ from typing import Final, TypeVar
 from ringwatch_collector.access.config import AccessConfig
 from ringwatch_collector.alerts.config import AlertsConfig
 from ringwatch_collector.bus.config import ROLES, BusConfig
+from ringwatch_collector.history.config import HistoryConfig
 from ringwatch_collector.recording.settings import RecordingConfig
 from ringwatch_collector.repair.config import RepairConfig, RunbooksConfig
-from ringwatch_collector.history.config import HistoryConfig
 from ringwatch_collector.store.retention import Kept
 from ringwatch_proto.errors import ConfigError
 
 Section = TypeVar("Section")
+
+_PASSWORD: Final = re.compile(r"(://[^:/@]*):[^/]*@")
 
 ENVIRONMENT_PREFIX: Final = "RINGWATCH_COLLECTOR_"
 # Shared with agents and consoles, so that one variable is enough on one machine.
@@ -109,11 +112,11 @@ class CollectorConfig:
     """Seconds between two tries when the database refuses work."""
     shutdown_s: float = 2.0
     """Seconds for which streams may finish after SIGTERM."""
-    store: Kept = Kept()
+    store: Kept = Kept()  # noqa: RUF009  (frozen)
     """Section [store]: how long what is kept."""
-    alerts: AlertsConfig = AlertsConfig()
+    alerts: AlertsConfig = AlertsConfig()  # noqa: RUF009  (frozen)
     """Section [alerts]: who is told, how fast, and how long it is tried."""
-    history: HistoryConfig = HistoryConfig()
+    history: HistoryConfig = HistoryConfig()  # noqa: RUF009  (frozen)
     """Section [history]: where series go and how often."""
 
     @property
@@ -134,6 +137,13 @@ def load_config(
     config = _built(CollectorConfig, settings, "")
     _check(config)
     return config
+
+
+def shown(config: CollectorConfig) -> dict[str, object]:
+    """Return every setting as it may be printed: without the password of a URL."""
+    settings: dict[str, object] = dataclasses.asdict(config)
+    settings["database_url"] = _PASSWORD.sub(r"\1:***@", config.database_url)
+    return settings
 
 
 def _from_file(file: Path) -> dict[str, object]:

@@ -35,7 +35,7 @@ def test_a_database_that_cannot_be_opened_ends_with_3(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Fail fast at the start."""
-    (tmp_path / "ringwatch.db").write_bytes(b"this is no database" * 100)
+    (tmp_path / "ringwatch.db").mkdir()
     assert main(["run", "--listen", "127.0.0.1:0", "--data-dir", str(tmp_path)]) == 3
     assert "cannot open the database" in capsys.readouterr().err
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ringwatch_collector.config import load_config, split_address
+from ringwatch_collector.config import load_config, shown, split_address
 from ringwatch_proto.errors import ConfigError
 
 
@@ -76,3 +76,10 @@ def test_plaintext_off_loopback_needs_its_flag_and_is_told() -> None:
 def test_addresses_are_host_and_port(text: str, address: tuple[str, int]) -> None:
     """IPv6 stands in brackets."""
     assert split_address(text) == address
+
+
+def test_settings_are_shown_without_the_password_of_the_database() -> None:
+    """``check-config`` ends up in tickets."""
+    url = "postgresql://watch:ge:h@im@db.example/ringwatch"
+    settings = shown(load_config(None, {}, {"database_url": url}))
+    assert settings["database_url"] == "postgresql://watch:***@db.example/ringwatch"

@@ -17,12 +17,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 import grpc.aio
 import pytest
+from sqlalchemy import create_engine, text
+from tests.collector.alerts.conftest import Receiver
 from tests.collector.rig import Client, batch, event, eventually, hello
 from tests.collector.rig import running as rig_of
-from tests.collector.servers import free_port
+from tests.collector.servers import free_port, new_database, postgres
 
 from ringwatch_collector.cli import main as collector_main
 from ringwatch_collector.counters import Counters
@@ -31,6 +34,14 @@ from ringwatch_collector.store.store import Store
 from ringwatch_collector.view import SeenEvent
 from ringwatch_proto.v1 import query_pb2, query_pb2_grpc
 from ringwatch_proto.v1 import telemetry_pb2 as wire
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Run a receiver of alerts."""
+    made = Receiver()
+    yield made
+    made.close()
 
 
 @contextmanager
@@ -133,15 +144,21 @@ class Lives:
         self._life.close()
 
 
-def _stored(folder: Path) -> list[tuple[str, int]]:
-    with closing(sqlite3.connect(folder / "ringwatch.db")) as database:
-        return database.execute("select spool, event_id from events order by spool, event_id").fetchall()
+def _rows(url: str, query: str) -> list[tuple[Any, ...]]:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        rows = [tuple(row) for row in connection.execute(text(query))]
+    engine.dispose()
+    return rows
 
 
-def _incidents(folder: Path) -> list[str]:
-    with closing(sqlite3.connect(folder / "ringwatch.db")) as database:
-        rows = database.execute("select document from incidents where kind = 'gpu.off_bus'").fetchall()
-    return sorted(json.loads(document)["culprit"]["node"] for (document,) in rows)
+def _stored(url: str) -> list[tuple[str, int]]:
+    return sorted(_rows(url, "select spool, event_id from events"))
+
+
+def _incidents(url: str) -> list[str]:
+    rows = _rows(url, "select document from incidents where kind = 'gpu.off_bus'")
+    return sorted(json.loads(document)["culprit"].get("node", "") for (document,) in rows)
 
 
 async def _lives_of_random_length(lives: Lives, nodes: Sequence[SpooledNode], kills: int) -> None:
@@ -156,23 +173,58 @@ async def _lives_of_random_length(lives: Lives, nodes: Sequence[SpooledNode], ki
         await lives.kill()
 
 
+def _telling(folder: Path, receiver: Receiver) -> str:
+    """Write settings that tell the receiver of every incident."""
+    (folder / "secret").write_text("secret")
+    file = folder / "collector.toml"
+    file.write_text(
+        f'[alerts]\nwebhook = "{receiver.url}"\nwebhook_secret_file = "{folder / "secret"}"\nhold_s = 0.0\n'
+    )
+    return str(file)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Return the URL of a database."""
+    if request.param == "sqlite":
+        yield sqlite_url(tmp_path)
+        return
+    with postgres() as server:
+        yield new_database(server)
+
+
 @pytest.mark.timeout(300)
-async def test_kill_9_at_50_random_moments_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
-    """Every event sent before and after is stored once, and each broken GPU has exactly one incident."""
+async def test_kill_9_at_50_random_moments_loses_nothing_and_doubles_nothing(
+    tmp_path: Path, receiver: Receiver, url: str
+) -> None:
+    """Every event sent before and after is stored once; each broken GPU has one incident, told under one key.
+
+    Fifty kills on SQLite, ten on PostgreSQL, whose server is not what is killed.
+    """
     nodes = [SpooledNode(f"n{at}", 5_000, xid_at=20 + 25 * at) for at in range(6)]
-    lives = Lives(tmp_path)
+    lives = Lives(tmp_path, "--database-url", url, "--config", _telling(tmp_path, receiver))
     reporting = [asyncio.create_task(node.report(lives.address)) for node in nodes]
-    await _lives_of_random_length(lives, nodes, 50)
+    await _lives_of_random_length(lives, nodes, 50 if url.startswith("sqlite") else 10)
     for node in nodes:
-        node.most = node.acknowledged + 200
+        node.most = max(node.acknowledged + 200, 300)
     lives.begin()
     await asyncio.gather(*reporting)
-    await eventually(lambda: set(_incidents(tmp_path)) == {node.name for node in nodes})
+    names = [node.name for node in nodes]
+    await eventually(lambda: set(_incidents(url)) == set(names))
+    opened = ("opened", "gpu.off_bus")
+    await eventually(
+        lambda: len({key for *what, key in _told(receiver) if tuple(what) == opened}) >= len(nodes)
+    )
     await lives.kill()
-    assert _stored(tmp_path) == [
+    assert _stored(url) == [
         (node.name, number) for node in nodes for number in range(1, node.acknowledged + 1)
     ]
-    assert _incidents(tmp_path) == [node.name for node in nodes]
+    assert _incidents(url) == names
+    assert len({key for *what, key in _told(receiver) if tuple(what) == opened}) == len(nodes)
+
+
+def _told(receiver: Receiver) -> list[tuple[str, str, str]]:
+    return [(body["what"], body["incident"]["kind"], body["key"]) for body in receiver.bodies]
 
 
 async def test_a_killed_collector_still_knows_the_nodes_and_events_of_before(tmp_path: Path) -> None:
@@ -227,7 +279,7 @@ async def test_sigterm_ends_the_process_with_0_and_says_goodbye_to_agents(tmp_pa
         assert await asyncio.to_thread(running.wait, 3.0) == 0
     assert refusal is not None
     assert "stopping" in refusal.reason
-    assert len(_stored(tmp_path)) == 1
+    assert len(_stored(sqlite_url(tmp_path))) == 1
 
 
 async def test_a_second_collector_on_the_same_folder_is_refused(tmp_path: Path) -> None:
@@ -267,7 +319,7 @@ async def test_a_full_disk_withholds_acknowledgements_says_so_and_recovers(tmp_p
             await client.until_acknowledged(3)
             fleet = await query.GetFleet(query_pb2.GetFleetRequest())
             assert not fleet.health.troubles
-    assert [number for _, number in _stored(tmp_path)] == [1, 2]
+    assert [number for _, number in _stored(sqlite_url(tmp_path))] == [1, 2]
 
 
 async def test_a_locked_database_withholds_acknowledgements_and_recovers(tmp_path: Path) -> None:

@@ -6,16 +6,18 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import cramjam
 import httpx
+import numpy as np
 
 from ringwatch_collector.counters import Counters
 from ringwatch_collector.history import wire
 from ringwatch_collector.history.snapshot import Snapshot, TableSnapshot
+from ringwatch_collector.view import Ints
 from ringwatch_proto.signals import Table
 
 _LOG: Final = logging.getLogger("ringwatch.collector.history")
@@ -42,7 +44,7 @@ class Encoder:
     """Snapshots to bodies. It remembers the label bytes of each table's rows while they stay the same."""
 
     def __init__(self) -> None:
-        self._known: dict[Table, tuple[list[str], list[str], list[wire.RowGroup]]] = {}
+        self._known: dict[Table, tuple[Ints, Sequence[str], list[wire.RowGroup]]] = {}
 
     def bodies(self, snapshot: Snapshot) -> Iterator[Body]:
         """Yield the requests of one snapshot."""
@@ -67,13 +69,12 @@ class Encoder:
 
     def _groups(self, table: TableSnapshot) -> list[wire.RowGroup]:
         known = self._known.get(table.table)
-        nodes, devices = list(table.nodes), list(table.devices)
-        if known is None or known[0] != nodes or known[1] != devices:
+        if known is None or not np.array_equal(known[0], table.node_of) or known[1] != table.devices:
             labels = [
-                wire.label("device", device) + wire.label("node", node) if node else b""
-                for node, device in zip(nodes, devices, strict=True)
+                wire.label("device", device) + wire.label("node", table.names[node]) if node >= 0 else b""
+                for node, device in zip(table.node_of.tolist(), table.devices, strict=True)
             ]
-            known = self._known[table.table] = (nodes, devices, wire.grouped(labels))
+            known = self._known[table.table] = (table.node_of, table.devices, wire.grouped(labels))
         return known[2]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ringwatch_collector.view import FleetView, Floats, JobView, TableView
+from ringwatch_collector.view import FleetView, Floats, Ints, JobView, TableView
 from ringwatch_proto.records import Incident, IncidentState
 from ringwatch_proto.signals import Table, columns_of
 
@@ -22,7 +22,8 @@ class TableSnapshot:
     """One table: who its rows are, and each signal's newest values; NaN for what is not fresh."""
 
     table: Table
-    nodes: Sequence[str]
+    node_of: Ints  # (rows,) index into names
+    names: Sequence[str]
     devices: Sequence[str]
     values: Mapping[str, Floats]  # metric -> (rows,)
 
@@ -54,10 +55,10 @@ def _table(table: Table, seen: TableView, view: FleetView, fresh_s: float) -> Ta
         newest[stale] = np.nan
         if not np.isnan(newest).all():
             values[signal.metric] = newest
-    names = view.nodes.names
     return TableSnapshot(
         table=table,
-        nodes=[names[at] for at in seen.node_of.tolist()],
+        node_of=seen.node_of.copy(),
+        names=list(view.nodes.names),
         devices=list(seen.devices),
         values=values,
     )

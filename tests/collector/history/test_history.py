@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import grpc
 import httpx
@@ -31,16 +32,17 @@ def snapshot(at_s: float, node: str, values: list[float]) -> Snapshot:
     """Return a snapshot of one node's GPUs."""
     table = TableSnapshot(
         table=Table.GPU,
-        nodes=[node] * len(values),
+        node_of=np.zeros(len(values), np.int64),
+        names=[node],
         devices=[f"GPU-{at}" for at in range(len(values))],
         values={"ringwatch_gpu_power_watts": np.array(values, np.float32)},
     )
     return Snapshot(at_s=at_s, tables=[table], singles=[])
 
 
-def asked(series: str = POWER, **fields: object) -> query_pb2.HistoryRequest:
-    """Ask for a series of node n1."""
-    return query_pb2.HistoryRequest(**{"series": series, "node": "n1", **fields})
+def asked(**fields: Any) -> query_pb2.HistoryRequest:
+    """Ask for the power of node n1, or for what the fields say."""
+    return query_pb2.HistoryRequest(**{"series": POWER, "node": "n1", **fields})
 
 
 def _ns(seconds: float) -> int:
@@ -110,15 +112,16 @@ async def test_a_running_collector_writes_its_series_and_its_own_tail_completes_
     _write(database, *[snapshot(now_s - 900 + 15 * at, "n1", [111.0]) for at in range(20)])
     async with running(tmp_path, history={"url": database, "interval_s": 1.0}) as rig:
         agent = await rig.agent()
+        lines: dict[str, list[float]] = {}
         sequence = 0
-        while rig.collector.counters.history["samples_sent"] == 0:
+        while not (rig.collector.counters.history["samples_sent"] and lines.get("GPU-n1-0")):
             sequence += 1
             await agent.send(batch(sequence, blocks=[gpu_block(2, 250.0)]))
-            await asyncio.sleep(0.2)
-        httpx.get(f"{database}/internal/force_flush", trust_env=False)
-        await asyncio.sleep(1.2)
-        reply = await rig.query.History(asked(from_ns=_ns(now_s - 1000), step_s=2.0))
-    lines = {line.device: [value for value in line.values if not math.isnan(value)] for line in reply.lines}
+            await asyncio.sleep(0.3)
+            reply = await rig.query.History(asked(from_ns=_ns(now_s - 1000), step_s=2.0))
+            lines = {
+                line.device: [value for value in line.values if not math.isnan(value)] for line in reply.lines
+            }
     assert lines["GPU-0"][0] == 111.0
     assert lines["GPU-n1-0"][-1] == 250.0
     assert reply.source.startswith("victoriametrics")
@@ -192,7 +195,7 @@ def test_names_cannot_break_out_of_a_query() -> None:
     ],
 )
 async def test_what_cannot_be_asked_is_refused_with_a_sentence(
-    tmp_path: Path, fields: dict[str, object], says: str
+    tmp_path: Path, fields: dict[str, Any], says: str
 ) -> None:
     """And nothing is guessed."""
     async with running(tmp_path) as rig:
