@@ -14,14 +14,14 @@ class FaultClass:
 
     ``order`` says what is told first when several are found: lower is more urgent or explains more.
     ``severity`` is 1 info, 2 warning, 3 critical; ``action`` is the usual first step;
-    ``runbook_class`` is the coarser class that runbooks are filed under, empty when none covers it.
+    ``runbook`` is the id of the runbook of the library that covers it, empty when none does.
     """
 
     fault_class: str
     order: int
     severity: int
     action: str
-    runbook_class: str
+    runbook: str
     title: str
     title_zh: str
 

@@ -80,7 +80,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
         name="fault_classes",
         rows="classes",
         key="fault_class",
-        closed=frozenset({"severity", "action", "runbook_class"}),
+        closed=frozenset({"severity", "action"}),
     ),
 )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ringwatch_agent.evidence.sieve import TextSieve
 from ringwatch_agent.evidence.signs import ANCHORS
-from ringwatch_knowledge import lint
+from ringwatch_knowledge import fault_classes, lint
+from ringwatch_runbooks.load import load_library
 
 
 def test_the_products_own_data_is_sound() -> None:
@@ -16,3 +17,12 @@ def test_sieve_lets_every_anchor_through() -> None:
     """What is thrown out first can be no sign."""
     sieve = TextSieve(ANCHORS)
     assert [anchor for anchor in ANCHORS if not sieve.may(f"12ab {anchor} 9f")] == []
+
+
+def test_every_fault_names_a_runbook_that_exists() -> None:
+    """An answer that points to a page that is not there helps nobody at night."""
+    library = load_library()
+    named = {fault_classes.lookup(name).runbook for name in fault_classes.names()} - {""}
+
+    assert named <= set(library.runbooks)
+    assert len(named) > 30

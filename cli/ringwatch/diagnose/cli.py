@@ -16,7 +16,7 @@ from typing import Any, Final
 from ringwatch.diagnose import app
 from ringwatch.diagnose.app import Diagnosis
 from ringwatch.diagnose.progress import Progress, size_of
-from ringwatch.diagnose.words import ACTIONS_ZH, RUNBOOKS, WORDS
+from ringwatch.diagnose.words import ACTIONS_ZH, WORDS
 from ringwatch_collector.diagnosis.conclusion import Conclusion
 from ringwatch_knowledge.observation import Observation
 from ringwatch_proto.records import Severity
@@ -61,7 +61,7 @@ def _as_object(each: Conclusion) -> dict[str, Any]:
         "role": each.role,
         "confidence": each.confidence,
         "action": each.first_step,
-        "runbook": RUNBOOKS.get(each.about.runbook_class, ""),
+        "runbook": each.about.runbook,
         "note": each.note,
         "evidence": [{"file": row.file, "line": row.line, "text": row.text} for row in each.evidence],
         "explains": [{"file": row.file, "line": row.line, "text": row.text} for row in each.explains],
@@ -97,9 +97,8 @@ def _finding(number: int, each: Conclusion, lang: str) -> list[str]:
     if each.note:
         rows.append(f"   {each.note}")
     rows.append(f"   {words['step']}: {step}")
-    runbook = RUNBOOKS.get(each.about.runbook_class)
-    if runbook:
-        rows.append(f"   {words['runbook']}: {runbook}")
+    if each.about.runbook:
+        rows.append(f"   {words['runbook']}: {each.about.runbook}")
     rows += [f"   {words['evidence']}: {_source(row)}: {_printable(row.text)}" for row in each.evidence]
     rows += [f"   {words['explains']}: {_source(row)}: {_printable(row.text)}" for row in each.explains[:3]]
     rows += [f"   {words['ruled_out']}: {text}" for text in each.ruled_out]

@@ -65,32 +65,3 @@ ACTIONS_ZH: Final[dict[str, str]] = {
     "more_evidence": "收集更多证据",
     "none": "无需处理",
 }
-
-# The coarse class of a fault -> the runbook of the library that covers it.
-RUNBOOKS: Final[dict[str, str]] = {
-    "gpu.bus": "gpu-off-the-bus",
-    "gpu.missing": "gpu-off-the-bus",
-    "gpu.memory": "gpu-memory",
-    "gpu.nvlink": "nvlink",
-    "fabric.nvswitch": "nvlink",
-    "gpu.pcie": "gpu-fault",
-    "gpu.firmware": "gpu-not-answering",
-    "gpu.thermal": "thermal",
-    "power.brake": "power",
-    "power.cap": "power",
-    "gpu.process": "host-fault",
-    "host.oom": "rank-died",
-    "net.ib": "port-down",
-    "net.roce": "slow-link",
-    "net.rail": "slow-collective",
-    "net.config": "slow-link",
-    "job.hang": "hang",
-    "job.nccl": "hang",
-    "app.gpu": "gpu-fault",
-    "perf.straggler": "straggler-compute",
-    "perf.host": "straggler-dataloader",
-    "storage.slow": "host-fault",
-    "host.time": "host-fault",
-    "node.silent": "agent-silent",
-    "gpu.recovery": "gpu-fault",
-}
