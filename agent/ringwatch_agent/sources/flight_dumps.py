@@ -197,9 +197,11 @@ def _state(row: int, entries: list[dict[str, Any]], dump: dict[str, Any], writte
     launched, completed = _sum(status, "last_enqueued_collective"), _sum(status, "last_completed_collective")
     if not launched:
         launched, completed = len(entries), len(entries) - len(pending)
-    # Completions are noted out of order at times: what no entry has under way is done.
-    inside = launched > completed and (bool(pending) or not entries)
-    completed = completed if inside else launched
+    if entries:
+        # The number of the last one that completed lags where completions were noted out of order (PyTorch
+        # 2.13 with gloo does): what no entry has under way is done.
+        completed = max(0, launched - len(pending))
+    inside = launched > completed
     latest = began[:1] if inside and began else entries[-1:]
     created = latest[0].get("time_created_ns") if latest else None
     age_s = max(0.0, written_s - created / 1e9) if isinstance(created, int) else _NAN
