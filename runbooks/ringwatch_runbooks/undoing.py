@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from ringwatch_runbooks import render
 from ringwatch_runbooks.base import Person, VerbOutcome
@@ -13,6 +14,9 @@ from ringwatch_runbooks.record import RunRecord, StepRecord
 from ringwatch_runbooks.rendering import CALL, MANUAL
 from ringwatch_runbooks.safety import OBSERVE
 from ringwatch_runbooks.world import World
+
+# A dry run only looks: what takes longer than this is told, and holds up nobody who plans.
+DRY_RUN_S: Final = 15.0
 
 
 async def rehearse(world: World, run: RunRecord, step: Act, author: str) -> RunRecord:
@@ -25,16 +29,17 @@ async def rehearse(world: World, run: RunRecord, step: Act, author: str) -> RunR
 
 async def dry_run(world: World, run: RunRecord, action: Action, record: StepRecord, author: str) -> list[str]:
     """Return what a dry run says, as lines; it has its own command and its own way through each adapter."""
+    timeout_s = min(action.timeout_s, DRY_RUN_S)
     if record.way == MANUAL:
         return [
             "dry run, for you to run elsewhere:",
             render.command(action.dry_run, world.parameters(run)),
         ]
     if record.way == CALL:
-        call = world.repair_call(run, action.call, record.arguments, action.timeout_s, requested_by=author)
+        call = world.repair_call(run, action.call, record.arguments, timeout_s, requested_by=author)
         outcome = await world.repairs.call(replace(call, dry_run=True))
     else:
-        verb = world.verb_call(run, action.verb, record.arguments, action.timeout_s, requested_by=author)
+        verb = world.verb_call(run, action.verb, record.arguments, timeout_s, requested_by=author)
         outcome = await world.verbs.call(replace(verb, dry_run=True))
     return ["dry run: nothing was changed", *printable(f"{outcome.status}: {outcome.text}")]
 

@@ -17,11 +17,14 @@ from tests.collector.rig import GPU_SIGNALS, Client, Rig, batch, event, hello, r
 from tests.collector.test_crash import process
 from tests.runbooks.rig import small_library
 
+from ringwatch_collector.access.callers import Caller, Role, set_caller
 from ringwatch_collector.app import Collector
+from ringwatch_collector.runs import person_of
 from ringwatch_proto.signals import GpuState
 from ringwatch_proto.v1 import query_pb2, query_pb2_grpc, runs_pb2, runs_pb2_grpc
 from ringwatch_proto.v1 import telemetry_pb2 as wire
 from ringwatch_runbooks import cli
+from ringwatch_runbooks.base import Person
 from ringwatch_runbooks.model import Trigger
 
 LOST = event(1, kind="gpu.lost", text="the GPU is lost")
@@ -251,6 +254,33 @@ async def test_a_start_that_does_not_fit_is_refused(
     assert error.value.code() is code
 
 
+@pytest.mark.parametrize(
+    ("caller", "person"),
+    [
+        (Caller(name="", role=Role.VIEWER), Person(name="ana")),
+        (
+            Caller(name="bo", role=Role.OPERATOR, authenticated=True),
+            Person(name="bo", proven=True, approves=False, rules=False),
+        ),
+        (
+            Caller(name="bo", role=Role.APPROVER, authenticated=True),
+            Person(name="bo", proven=True, approves=True, rules=False),
+        ),
+        (Caller(name="bo", role=Role.ADMIN, authenticated=True), Person(name="bo", proven=True)),
+    ],
+)
+def test_a_proven_name_stands_above_a_claimed_one(caller: Caller, person: Person) -> None:
+    """And its role says what it may do."""
+    nobody: Any = None
+
+    async def served() -> Person:
+        set_caller(caller)
+        return person_of(nobody, "ana")
+
+    # A call is a task of its own: what it sets is gone with it.
+    assert asyncio.run(served()) == person
+
+
 async def test_runbooks_are_listed_for_an_incident_and_shown(rig: Rig) -> None:
     """The console shows rules before it starts."""
     _, incident = await lose_a_gpu(rig)
@@ -365,7 +395,22 @@ async def test_the_commands_walk_a_run(tmp_path: Path, capsys: pytest.CaptureFix
             code, out = await do("run", "R-1")
             assert code == 0
             assert "option: take the node out" in out
+            planned = asyncio.ensure_future(do("plan", incident.id, "gpu-off-the-bus"))
+            assert (await answer_verbs(client, wire.VERB_STATUS_DONE, "would load it")).dry_run
+            code, out = await planned
+            assert code == 0
+            assert "done: would load it" in out
+            assert "plan of gpu-off-the-bus" in out
+            assert "scontrol show node n1; squeue --nodelist=n1" in out
+            code, out = await do("run", incident.id, "--json")
+            assert (code, json.loads(out)["id"]) == (0, "R-1")
             assert (await do("answer", "R-1", "seen", "answer", "dance"))[0] == 1
+            assert (await do("breaker", "close", "--why", "nothing is wrong"))[0] == 1
+            code, out = await do("breaker", "open", "--why", "too many at once")
+            assert (code, out.splitlines()[:2]) == (
+                0, ["mode ask", "circuit breaker OPEN, by ana: too many at once"],
+            )  # fmt: skip
+            assert (await do("breaker", "close", "--why", "one cause, found"))[0] == 0
             assert (await do("run", "R-7"))[0] == 1
             code, out = await do("answer", "R-1", "seen", "answer", "take the node out")
             assert code == 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ringwatch_tui.state.model import Run, RunStep, Subject
+from ringwatch_proto.records import Subject
+from ringwatch_tui.state.model import Run, RunStep
 from ringwatch_tui.views.run import sections
 
 

@@ -66,7 +66,7 @@ class Proof:
             node=call.arguments["node"],
             verb=VERB,
             arguments={"level": call.arguments["level"]},
-            timeout_s=max(1.0, call.timeout_s - 5.0),
+            timeout_s=max(1.0, call.timeout_s - 4.0),
             requested_by=call.requested_by,
             approved_by=call.approved_by,
             incident=call.incident,
