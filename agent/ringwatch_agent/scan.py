@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from ringwatch_agent.look import Look, rows
+from ringwatch_agent.scan_events import meaning
 from ringwatch_agent.scan_rules import RULES
+from ringwatch_agent.scan_trouble import Trouble
 from ringwatch_agent.source_health import SourceHealth
 from ringwatch_agent.sources.base import Device, EventRecord
-from ringwatch_knowledge import fault_classes, kernel_log, sxid, xid
-from ringwatch_proto import events
 from ringwatch_proto.records import Severity
 from ringwatch_proto.signals import GpuState, Table
 
@@ -21,33 +21,6 @@ from ringwatch_proto.signals import GpuState, Table
 RECENT_S: Final = 3600.0
 _Gpu = tuple[Device, Mapping[str, float]]
 _ALL_SILENT: Final = "no GPU answers: the driver holds every call"
-_BY_READINGS: Final = frozenset(
-    {events.GPU_LOST, events.GPU_NOT_ANSWERING, events.GPU_RECOVERED, events.NVLINK_DOWN}
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
-    """One thing that is wrong. ``device`` is an id, ``where`` what people call it; empty for the node."""
-
-    severity: Severity
-    fault_class: str
-    action: str
-    runbook: str
-    text: str
-    device: str = ""
-    where: str = ""
-    source: str = "nvml"
-
-    @property
-    def component(self) -> str:
-        """Return the part of the node that it is about."""
-        return self.fault_class.partition(".")[0]
-
-    @property
-    def order(self) -> tuple[int, int, str]:
-        """Return what sorts the worst and most telling first."""
-        return (-int(self.severity), fault_classes.lookup(self.fault_class).order, self.where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,47 +185,11 @@ def _of_ports(seen: Look) -> list[Trouble]:
 
 def _of_event(event: EventRecord, device: Device | None) -> list[Trouble]:
     """Judge what the driver or the kernel said; what readings show too is left to them."""
-    told = _meaning(event)
+    told = meaning(event)
     if told is None:
         return []
     where = _where(device) if device else event.device
     return [replace(told, device=device.id if device else event.device, where=where, source=event.source)]
-
-
-def _meaning(event: EventRecord) -> Trouble | None:
-    if event.kind == events.GPU_XID:
-        known = xid.lookup(event.code, event.text)
-        title, runbook = f"Xid {event.code}: {known.title}", known.runbook
-        return _catalogued(known.severity, known.fault_class, known.first_action, runbook, title)
-    if event.kind == events.NVSWITCH_SXID:
-        switch = sxid.lookup(event.code, event.fields.get("fatality", ""))
-        text = f"NVSwitch SXid {event.code}: {switch.title}"
-        return _catalogued(switch.severity, switch.fault_class, switch.first_action, "nvswitch", text)
-    if event.kind in _BY_READINGS and event.source == "nvml":
-        return None
-    if event.kind in (events.KERNEL_ERROR, events.KERNEL_OOM, events.GPU_LOST, events.NVLINK_DOWN):
-        return _kernel(event)
-    if event.kind == events.HOST_FAULT:
-        return _catalogued(event.severity, "host.condition", "more_evidence", "host-fault", event.text)
-    return None
-
-
-def _kernel(event: EventRecord) -> Trouble:
-    shapes = {pattern.id: pattern for pattern in kernel_log.patterns()}
-    shape = shapes.get(event.fields.get("pattern", ""))
-    title = f"{shape.title}: " if shape else ""
-    action = shape.first_action if shape and shape.first_action else "more_evidence"
-    fault_class = (
-        "gpu.off_bus" if event.kind == events.GPU_LOST else f"kernel.{shape.id if shape else 'error'}"
-    )
-    runbook = "gpu-off-the-bus" if event.kind == events.GPU_LOST else "host-fault"
-    return _catalogued(event.severity, fault_class, action, runbook, f"{title}{event.text}")
-
-
-def _catalogued(severity: int, fault_class: str, action: str, runbook: str, text: str) -> Trouble:
-    return Trouble(
-        severity=Severity(severity), fault_class=fault_class, action=action, runbook=runbook, text=text
-    )
 
 
 def _merged(troubles: Iterable[Trouble]) -> list[Trouble]:

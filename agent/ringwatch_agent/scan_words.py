@@ -10,7 +10,8 @@ from dataclasses import asdict
 from typing import Final
 
 from ringwatch_agent.look import Look, rows
-from ringwatch_agent.scan import Scan, Trouble
+from ringwatch_agent.scan import Scan
+from ringwatch_agent.scan_trouble import Trouble
 from ringwatch_proto.records import Severity
 from ringwatch_proto.signals import GpuState, Table
 

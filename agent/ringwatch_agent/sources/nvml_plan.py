@@ -13,6 +13,7 @@ from ringwatch_agent.sources import nvml_fields as fields
 from ringwatch_agent.sources import nvml_links as links
 from ringwatch_agent.sources.nvml_activity import METRICS, activity
 from ringwatch_agent.sources.nvml_asks import Bind
+from ringwatch_agent.sources.nvml_fabric import fabric
 
 # Seconds between two readings of a group. What moves with the load is read at every beat; health and
 # links every ten seconds and at once after an Xid; limits and modes every minute.
@@ -91,7 +92,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(tuple(METRICS.values()), SLOW, "Hopper and newer", activity),
     Entry(
         ("fabric_state", "fabric_health", "fabric_health_bits"), SLOW,
-        "Hopper and newer on NVSwitch", ask.fabric,
+        "Hopper and newer on NVSwitch", fabric,
     ),
     _number("pcie_link_generation", SLOW, "all", "nvmlDeviceGetCurrPcieLinkGeneration"),
     _number("pcie_link_width", SLOW, "all", "nvmlDeviceGetCurrPcieLinkWidth"),

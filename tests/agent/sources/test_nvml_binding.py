@@ -10,7 +10,15 @@ from pathlib import Path
 import pynvml
 import pytest
 
-from ringwatch_agent.sources import nvml_activity, nvml_asks, nvml_fields, nvml_library, nvml_links, nvml_plan
+from ringwatch_agent.sources import (
+    nvml_activity,
+    nvml_asks,
+    nvml_fabric,
+    nvml_fields,
+    nvml_library,
+    nvml_links,
+    nvml_plan,
+)
 from ringwatch_agent.sources.nvml_roster import COLUMNS
 from ringwatch_proto.signals import GpuState
 
@@ -92,7 +100,7 @@ def test_every_field_that_is_asked_for_was_checked() -> None:
         (nvml_fields.VALUE.size, pynvml.c_nvmlFieldValue_t),
         (nvml_library.EVENT_DATA.size, pynvml.c_nvmlEventData_t),
         (nvml_asks.PROCESS.size, pynvml.c_nvmlProcessInfo_t),
-        (nvml_asks.FABRIC.size, pynvml.c_nvmlGpuFabricInfo_v3_t),
+        (nvml_fabric.FABRIC.size, pynvml.c_nvmlGpuFabricInfo_v3_t),
         (nvml_activity.METRIC.size, pynvml.c_nvmlGpmMetric_t),
     ],
 )
