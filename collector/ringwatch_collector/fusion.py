@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
+
 from ringwatch_collector.view import FleetView
 from ringwatch_proto.records import Finding, IncidentKind, Severity, Subject, Verdict
 
@@ -139,6 +141,8 @@ def explains(cause: Finding, symptom: Finding, places: Places) -> bool:
 
 def fuse(findings: Sequence[Finding], view: FleetView) -> list[Fused]:
     """Return one ``Fused`` a cause, in the order of the findings that name the causes."""
+    if not findings:
+        return []
     places = _places(view)
     cause_of = {at: _cause_of(at, findings, places) for at in range(len(findings))}
     members: dict[int, list[Finding]] = {}
@@ -152,7 +156,10 @@ def fuse(findings: Sequence[Finding], view: FleetView) -> list[Fused]:
 
 def _places(view: FleetView) -> Places:
     names = view.nodes.names
-    return {job.job: frozenset(names[at] for at in set(job.node_of.tolist()) if at >= 0) for job in view.jobs}
+    return {
+        job.job: frozenset(names[at] for at in np.unique(job.node_of).tolist() if at >= 0)
+        for job in view.jobs
+    }
 
 
 def _in_time(cause: Finding, symptom: Finding) -> bool:

@@ -68,9 +68,8 @@ class TelemetryService:
 
     def note_progress(self) -> None:
         """Hand the store how far each spool was taken since it was last told."""
-        now_s = self._clock.now_s()
-        for mark in self._ledger.moved():
-            self._store.note_progress(mark.node, mark.spool, mark.applied, now_s)
+        moved = ((mark.node, mark.spool, mark.applied) for mark in self._ledger.moved())
+        self._store.note_all_progress(moved, self._clock.now_s())
 
     async def run(self) -> None:
         """Acknowledge what waits for it, until cancelled."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
+
 from ringwatch_collector.view import FleetView
 from ringwatch_proto.records import Incident, IncidentState, Severity
 
@@ -24,7 +26,7 @@ def jobs_in_trouble(incidents: Sequence[Incident], view: FleetView) -> set[str]:
         for finding in incident.findings:
             ill.update(subject.job for subject in (finding.culprit, *finding.victims))
         nodes.add(incident.culprit.node)
-    for job in view.jobs:
-        if nodes and not nodes.isdisjoint(view.nodes.names[node] for node in job.node_of.tolist()):
-            ill.add(job.job)
+    if nodes:
+        here = np.array([at for at, name in enumerate(view.nodes.names) if name in nodes], np.int64)
+        ill.update(job.job for job in view.jobs if np.isin(job.node_of, here).any())
     return ill

@@ -74,6 +74,10 @@ class Store(Reads):
         """Remember how far a spool was taken, after the events of its batches were put."""
         self._writer.note_progress(node, spool, sequence, to_ns(now_s))
 
+    def note_all_progress(self, marks: Iterable[tuple[str, str, int]], now_s: float) -> None:
+        """Remember how far many spools were taken: (node, spool, sequence)."""
+        self._writer.note_all_progress(marks, to_ns(now_s))
+
     def flush(self) -> None:
         """Have noted progress written."""
         self._writer.flush()

@@ -7,7 +7,7 @@ import concurrent.futures
 import logging
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -104,6 +104,15 @@ class Writer:
         row = {"node": node, "spool": spool, "sequence": sequence, "updated_ns": now_ns}
         with self._changed:
             self._progress[node, spool] = row
+
+    def note_all_progress(self, marks: Iterable[tuple[str, str, int]], now_ns: int) -> None:
+        """Remember how far many spools were taken: (node, spool, sequence)."""
+        rows = {
+            (node, spool): {"node": node, "spool": spool, "sequence": sequence, "updated_ns": now_ns}
+            for node, spool, sequence in marks
+        }
+        with self._changed:
+            self._progress.update(rows)
 
     def flush(self) -> None:
         """Have noted progress written even when nothing else waits."""
