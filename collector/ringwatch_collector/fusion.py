@@ -86,6 +86,12 @@ def _same_job_and_node(cause: Finding, symptom: Finding, places: Places) -> bool
     return _same_job(cause, symptom, places) and _same_node(cause, symptom, places)
 
 
+def _among_victims(cause: Finding, symptom: Finding, _: Places) -> bool:
+    """Tell whether a trouble of many nodes hit the node of the symptom."""
+    at = symptom.culprit.node
+    return cause.culprit.kind == "fleet" and bool(at) and at in {each.node for each in cause.victims}
+
+
 Relation = Callable[[Finding, Finding, Places], bool]
 
 
@@ -106,6 +112,7 @@ RULES: Final[tuple[Rule, ...]] = (
          where=_same_node),
     Rule(cause=_GPU_FAULTS, symptom=_STOPPED | _SLOW | _GPU_LIMITS, where=_at_culprit_or_job, open_only=True),
     Rule(cause=frozenset({IncidentKind.GPU_OFF_BUS}), symptom=_GPU_FAULTS, where=_same_gpu),
+    Rule(cause=_GPU_LIMITS, symptom=_GPU_LIMITS | {IncidentKind.STRAGGLER_COMPUTE}, where=_among_victims),
     Rule(cause=frozenset({IncidentKind.AGENT_SILENT}), symptom=frozenset({IncidentKind.JOB_HANG}),
          where=_in_job, open_only=True),
     Rule(cause=frozenset({IncidentKind.AGENT_SILENT}), symptom=frozenset({IncidentKind.RANK_DIED}),

@@ -196,6 +196,7 @@ class NodesView:
     clock_offset_s: Seconds
     simulated: Flags
     drained: Flags
+    racks: Sequence[str] = ()  # (N,) as the agents' label ``rack`` tells it, empty where it does not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from ringwatch_collector.detectors.imbalance import Imbalance
 from ringwatch_collector.detectors.job_pause import JobPause
 from ringwatch_collector.detectors.job_slow import JobSlow
 from ringwatch_collector.detectors.port_down import PortDown
+from ringwatch_collector.detectors.rack_limits import RackLimits
 from ringwatch_collector.detectors.rank_died import RankDied
 from ringwatch_collector.detectors.slow_collective import SlowCollective
 from ringwatch_collector.detectors.straggler_compute import ComputeStraggler
@@ -32,6 +33,7 @@ ALL: Final[tuple[Detector, ...]] = (
     DataLoaderStraggler(),
     SlowCollective(),
     GpuLimits(),
+    RackLimits(),
     JobPause(),
     JobSlow(),
     Imbalance(),

@@ -14,6 +14,7 @@ from ringwatch_proto.signals import Table
 from ringwatch_proto.v1 import telemetry_pb2 as wire
 
 _DRAINED_LABEL = "drained"
+_RACK_LABEL = "rack"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,6 +41,7 @@ class Nodes:
         self._by_name: dict[str, Node] = {}
         self._nodes: list[Node] = []
         self._names: list[str] = []
+        self._racks: list[str] = []
         self.connected: Flags = np.zeros(64, np.bool_)
         self.last_batch_s: Seconds = np.full(64, -np.inf)
         self.first_seen_s: Seconds = np.zeros(64)
@@ -69,6 +71,7 @@ class Nodes:
             node = Node(index=len(self._nodes), name=name, clock=NodeClock())
             self._nodes.append(node)
             self._names.append(name)
+            self._racks.append("")
             self._by_name[name] = node
             if node.index >= self.connected.size:
                 self._grow()
@@ -88,6 +91,7 @@ class Nodes:
         """Take over what a node says about itself."""
         node.hello = hello
         self.simulated[node.index] = hello.simulated
+        self._racks[node.index] = hello.labels.get(_RACK_LABEL, "")
         self.drained[node.index] = hello.labels.get(_DRAINED_LABEL, "") in ("1", "true", "yes")
 
     def forget(self, node: Node) -> None:
@@ -113,4 +117,5 @@ class Nodes:
             clock_offset_s=self.clock_offset_s[:count],
             simulated=self.simulated[:count],
             drained=self.drained[:count],
+            racks=self._racks,
         )
