@@ -141,5 +141,5 @@ def test_no_kind_explains_its_own_cause_in_the_table() -> None:
     """A rule whose cause and symptom kinds overlap would make circles likely."""
     for rule in RULES:
         overlap = rule.cause & rule.symptom
-        # Of a lost GPU only other kinds of its own loss; of a rack only the GPUs in it, which name no other rack.
+        # A lost GPU explains other words for its loss; a rack the GPUs in it, and no GPU explains a rack.
         assert overlap <= {K.GPU_OFF_BUS, K.GPU_THERMAL, K.GPU_POWER}
