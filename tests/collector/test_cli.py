@@ -46,4 +46,4 @@ def test_a_certificate_that_is_not_there_ends_with_2(
     """TLS that cannot be had is never plaintext instead."""
     flags = ["--tls-certificate", "no.pem", "--tls-key", "no.key", "--data-dir", str(tmp_path)]
     assert main(["run", "--listen", "127.0.0.1:0", *flags]) == 2
-    assert "no.key" in capsys.readouterr().err
+    assert "no.pem" in capsys.readouterr().err
