@@ -23,11 +23,11 @@ import grpc.aio
 import pytest
 from sqlalchemy import create_engine, text
 from tests.collector.alerts.conftest import Receiver
+from tests.collector.collector_process import main as collector_main
 from tests.collector.rig import Client, batch, event, eventually, hello
 from tests.collector.rig import running as rig_of
 from tests.collector.servers import free_port, new_database, postgres
 
-from ringwatch_collector.cli import main as collector_main
 from ringwatch_collector.counters import Counters
 from ringwatch_collector.store.engine import sqlite_url
 from ringwatch_collector.store.store import Store
@@ -126,7 +126,7 @@ class Lives:
         self.address = f"127.0.0.1:{free_port()}"
         self._arguments = ["run", "--listen", self.address, "--data-dir", str(folder), *settings]
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["ringwatch_collector.cli"])
+        self._context.set_forkserver_preload(["tests.collector.collector_process"])
         self._life: ForkServerProcess | None = None
 
     def begin(self) -> None:

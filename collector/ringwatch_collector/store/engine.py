@@ -94,16 +94,18 @@ def sqlite_file(engine: Engine) -> Path | None:
     return Path(engine.url.database)
 
 
-def give_back_pages(engine: Engine, pages: int) -> None:
-    """Return up to that many free pages to the disk and let the write-ahead log begin anew."""
+def give_back_pages(engine: Engine, pages: int) -> int:
+    """Return up to that many free pages to the disk, and how many are left; empty the write-ahead log."""
     if engine.dialect.name != "sqlite":
-        return  # PostgreSQL's autovacuum does it
+        return 0  # PostgreSQL's autovacuum does it
     pooled = engine.raw_connection()
     try:
+        connection: Any = pooled.driver_connection
+        if connection.execute("pragma auto_vacuum").fetchone()[0] == 0:
+            return 0  # a file from before migrations only uses its pages again
         # A script runs to its end; a single statement that returns no rows would free one page.
-        pooled.driver_connection.executescript(  # type: ignore[union-attr]  # open until closed below
-            f"pragma incremental_vacuum({int(pages)}); pragma wal_checkpoint(passive);"
-        )
+        connection.executescript(f"pragma incremental_vacuum({int(pages)}); pragma wal_checkpoint(passive);")
+        return int(connection.execute("pragma freelist_count").fetchone()[0])
     finally:
         pooled.close()
 

@@ -63,7 +63,8 @@ class Sweeper:
         """Delete and give pages back; return how many rows went; raise StoreError when it cannot."""
         try:
             gone = sum(self._empty(rule) for rule in self._rules(now_s))
-            give_back_pages(self._engine, _PAGES)
+            while give_back_pages(self._engine, _PAGES):
+                time.sleep(_PAUSE_S)
         except (SQLAlchemyError, sqlite3.Error) as error:
             raise StoreError(f"cannot delete what is old: {error}") from error
         return gone
@@ -77,8 +78,6 @@ class Sweeper:
             gone += count
             if count < self._at_once:
                 return gone
-            if gone % (50 * self._at_once) == 0:
-                give_back_pages(self._engine, _PAGES)
             time.sleep(_PAUSE_S)
 
     def _rules(self, now_s: float) -> Iterator[_Rule]:
