@@ -11,6 +11,7 @@ from typing import Final
 BENCHES: Final[dict[str, tuple[str, str]]] = {
     "hook": ("ringwatch_drills.bench.hook:main", "step time of a real job with and without the hook"),
     "collector": ("ringwatch_drills.bench.collector:main", "ingest and detection under a simulated fleet"),
+    "tick": ("ringwatch_drills.bench.tick:main", "CPU of a look at up to 100,000 ranks, part by part"),
     "bus": ("ringwatch_drills.bench.bus:main", "a node's cost when collectors work as one over NATS"),
     "agent": (
         "ringwatch_drills.bench.agent:main",

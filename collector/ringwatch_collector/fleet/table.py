@@ -293,7 +293,7 @@ def _possible(data: Floats) -> tuple[Floats, int]:
 
 def _runs(array: NDArray[np.floating], rows: int) -> NDArray[np.floating]:
     """Return every stretch of ``rows`` neighbours along the last axis, as a view that can be written."""
-    return np.lib.stride_tricks.sliding_window_view(array, rows, axis=-1, writeable=True)  # type: ignore[call-overload, no-any-return]
+    return np.lib.stride_tricks.sliding_window_view(array, rows, axis=-1, writeable=True)
 
 
 def _put(plane: Floats, shape: Shape, places: Ints, blocks: Floats) -> None:

@@ -155,12 +155,11 @@ def measure(load: Load) -> Measured:
 def _tell(admitted: dict[str, Any], said: dict[str, Any], load: Load) -> None:
     """Say on stderr what has no field: how the fleet came in and what the load itself cost."""
     share = said["cpu_s"] / max(load.seconds, 1e-9)
-    print(
-        f"admitted {load.nodes} nodes in {admitted['admitted_s']} s; a message is {said['message_bytes']} bytes; "
-        f"the load took {share:.2f} of a core, {said['late_ms_p99']} ms late (p99); "
-        f"events on disk after {said['event_lag_ms_p50']} ms (p50), {said['event_lag_ms_p99']} ms (p99); "
-        f"acknowledged after {said['ack_lag_ms_p99']} ms (p99)",
-        file=sys.stderr,
+    sys.stderr.write(
+        f"admitted {load.nodes} nodes in {admitted['admitted_s']} s; a batch with steps is "
+        f"{said['message_bytes']} bytes; the load took {share:.2f} of a core, "
+        f"{said['late_ms_p99']} ms late (p99); events on disk after {said['event_lag_ms_p50']} ms (p50), "
+        f"{said['event_lag_ms_p99']} ms (p99); batches acknowledged after {said['ack_lag_ms_p99']} ms (p99)\n"
     )
 
 
@@ -232,7 +231,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--step-s", type=float, default=5.0, help="seconds of a training step")
     parser.add_argument("--event-every-s", type=float, default=60.0, help="seconds between a node's events")
     parser.add_argument(
-        "--kill-after", type=float, default=0.0, help="kill -9 after so many seconds; time the return"
+        "--kill-after", type=float, default=0.0, help="kill -9 after so many seconds and time the return"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout (the only form)")
     options = vars(parser.parse_args(argv))
@@ -240,9 +239,7 @@ def main(argv: Sequence[str]) -> int:
     kill_after_s = options.pop("kill_after")
     options["connections"] = min(options["connections"], options["nodes"])
     load = Load(**options)
-    if kill_after_s:
-        found = {"nodes": load.nodes, **returned(load, kill_after_s)}
-    else:
-        found = asdict(measure(load))
+    back = {"nodes": load.nodes, **returned(load, kill_after_s)} if kill_after_s else {}
+    found = back or asdict(measure(load))
     sys.stdout.write(json.dumps(found) + "\n")
     return 1 if found["lost"] else 0

@@ -66,33 +66,36 @@ class Link:
     def __init__(self, fleet: Fleet, first: int, count: int) -> None:
         self.fleet = fleet
         self.nodes = range(first, first + count)
-        self.welcomed = 0
         self.failures = 0
         self.dial_at_s = 0.0
         self.socket: socket.socket | None = None
         self._waiting = bytearray()
+        self._announced = 0
         self.reader = frames.FrameReader(self._message, self._ended)
 
-    def dial(self, now_s: float) -> bool:
-        """Connect and say Hello for every node; on failure try later, as agents do."""
-        self.welcomed = 0
+    def dial(self, now_s: float) -> None:
+        """Connect; on failure try later, as agents do."""
+        self._announced = 0
         self._waiting.clear()
         self.reader = frames.FrameReader(self._message, self._ended)
         try:
             self.socket = socket.create_connection(self.fleet.address, timeout=5.0)
         except OSError:
             self._later(now_s)
-            return False
+            return
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setblocking(False)
         self.send(frames.greeting())
         self.fleet.selector.register(self.socket, selectors.EVENT_READ, self)
-        return True
 
-    def announce(self, node: int) -> None:
-        """Open the node's stream with its Hello."""
-        stream = self.stream_of(node)
-        self.send(frames.opening(_REPORT, stream) + frames.data_frame(stream, self.fleet.hello(node)))
+    def announce(self, most: int) -> int:
+        """Open the streams of nodes that have none yet, with their Hellos; return how many."""
+        nodes = self.nodes[self._announced : self._announced + most] if self.socket is not None else ()
+        for node in nodes:
+            stream = self.stream_of(node)
+            self.send(frames.opening(_REPORT, stream) + frames.data_frame(stream, self.fleet.hello(node)))
+        self._announced += len(nodes)
+        return len(nodes)
 
     def stream_of(self, node: int) -> int:
         """Return the HTTP/2 stream of a node."""
@@ -168,12 +171,11 @@ class Link:
             return
         said = wire.CollectorMessage.FromString(message)
         if said.HasField("welcome"):
-            self.welcomed += 1
             self.failures = 0
             self.fleet.welcomed(node)
         elif said.HasField("refusal"):
             self.fleet.tally.refused += 1
-            print(said.refusal.reason, file=sys.stderr)
+            sys.stderr.write(said.refusal.reason + "\n")
 
     def _ended(self, stream: int) -> None:
         self.fleet.ended(self.nodes.start + (stream - 1) // 2)
@@ -199,7 +201,6 @@ class Fleet:
             Link(self, first, min(share, load.nodes - first)) for first in range(0, load.nodes, share)
         ]
         self._templates = (Templates(load, stepping=False), Templates(load))
-        self._to_announce: list[tuple[Link, int]] = []
         # Nodes with batches that were made while nobody took them.
         self._behind: list[int] = []
         self._share = share
@@ -274,11 +275,10 @@ class Fleet:
         for link in self.links:
             if link.socket is None and now_s >= link.dial_at_s and dials < _DIALS:
                 dials += 1
-                if link.dial(now_s):
-                    self._to_announce += [(link, node) for node in link.nodes]
-        for link, node in self._to_announce[:_DIALS]:
-            link.announce(node)
-        del self._to_announce[:_DIALS]
+                link.dial(now_s)
+        hellos = _DIALS
+        for link in self.links:
+            hellos -= link.announce(hellos)
 
     def admit(self, until_s: float) -> bool:
         """Wait until every node is welcome."""
@@ -392,7 +392,8 @@ def _ms(seconds: list[float], percent: float) -> float:
 
 
 def _say(**what: object) -> None:
-    print(json.dumps(what), flush=True)
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

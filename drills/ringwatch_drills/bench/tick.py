@@ -132,11 +132,16 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--jobs", type=int, default=98, help="training jobs that they belong to")
     parser.add_argument("--step-s", type=float, default=5.0, help="seconds of a training step")
     parser.add_argument("--seconds", type=int, default=10, help="seconds that are measured")
-    parser.add_argument("--warm", type=int, default=150, help="seconds before that, for a reference to be learned")
+    parser.add_argument("--warm", type=int, default=150, help="seconds before, until references are learned")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout (the only form)")
     options = parser.parse_args(argv)
     nodes = max(1, options.ranks // 8)
-    load = Load(nodes=nodes, seconds=options.seconds, step_s=options.step_s, job_nodes=-(-nodes // options.jobs))
+    load = Load(
+        nodes=nodes,
+        seconds=options.seconds,
+        step_s=options.step_s,
+        job_nodes=-(-nodes // options.jobs),
+    )
     costs = measure(load, options.warm)
     by_part = {name: round(1000 * spent / options.seconds, 2) for name, spent in costs.parts.items()}
     detectors = sum(by_part[detector.name] for detector in ALL)
