@@ -138,12 +138,17 @@ RULES: Final[tuple[Rule, ...]] = (
 
 def explains(cause: Finding, symptom: Finding, places: Places) -> bool:
     """Tell whether one finding is the cause of another."""
-    if cause is symptom or symptom.verdict is Verdict.STRUCTURAL or not _in_time(cause, symptom):
-        return False  # how a job is built is nobody's symptom
+    if cause is symptom or _stands_alone(cause) or _stands_alone(symptom) or not _in_time(cause, symptom):
+        return False
     for rule in RULES:
         if cause.kind in rule.cause and symptom.kind in rule.symptom and rule.where(cause, symptom, places):
             return not (rule.open_only and symptom.cause in _OWN_CAUSES)
     return False
+
+
+def _stands_alone(finding: Finding) -> bool:
+    """Tell whether a finding is neither cause nor symptom of slowness: how a job is built, what it learns."""
+    return finding.verdict is Verdict.STRUCTURAL or finding.cause.startswith("loss")
 
 
 def fuse(findings: Sequence[Finding], view: FleetView) -> list[Fused]:

@@ -30,6 +30,8 @@ _OF_THE_JOB: Final = frozenset({IncidentKind.JOB_HANG, IncidentKind.RANK_DIED, I
 # How the job is made is no fault that began: a straggler that comes later is another trouble.
 _OWN_MAKING: Final = frozenset({Verdict.STRUCTURAL, Verdict.WORKLOAD})
 _MADE_SO: Final = "made so"
+# What a job learns is another trouble than how fast it does.
+_LOSS: Final = "loss"
 
 Key = tuple[str, str, str]
 NOBODY: Final = "nobody"
@@ -37,7 +39,7 @@ NOBODY: Final = "nobody"
 
 def key_of(finding: Finding) -> Key:
     """Return (cause group, job or node, culprit): findings with one key are one incident."""
-    return _key(finding.kind, finding.culprit, finding.verdict)
+    return _key(finding)
 
 
 def matching(cause: Fused, incidents: Iterable[Incident], now_s: float, reopen_s: float) -> list[Incident]:
@@ -57,11 +59,17 @@ def matching(cause: Fused, incidents: Iterable[Incident], now_s: float, reopen_s
     return found if placed else found[:1]
 
 
-def _key(kind: IncidentKind, culprit: Subject, verdict: Verdict) -> Key:
-    group = _MADE_SO if verdict in _OWN_MAKING else _GROUPS.get(kind, kind.value)
+def _key(said: Finding | Incident) -> Key:
+    kind, culprit = said.kind, said.culprit
     if kind in _OF_THE_JOB:
-        return group, culprit.job, "job"
-    return group, culprit.job or culprit.node, _place(culprit)
+        return _GROUPS.get(kind, kind.value), culprit.job, "job"
+    return _group(said), culprit.job or culprit.node, _place(culprit)
+
+
+def _group(said: Finding | Incident) -> str:
+    if said.cause.startswith(_LOSS):
+        return _LOSS
+    return _MADE_SO if said.verdict in _OWN_MAKING else _GROUPS.get(said.kind, said.kind.value)
 
 
 def _place(culprit: Subject) -> str:
@@ -83,7 +91,7 @@ def _nobody_keys(incident: Incident) -> set[Key]:
 
     "The job is slow" belongs to the trouble that is seen right now, not to one that went quiet.
     """
-    own = _key(incident.kind, incident.culprit, incident.verdict)
+    own = _key(incident)
     if own[2] == NOBODY:
         return {own}
     recent = incident.active and incident.state is not RESOLVED
@@ -100,6 +108,6 @@ def _takes(incident: Incident, cause: Fused, now_s: float, reopen_s: float) -> b
 
 def _becomes_clear(incident: Incident, placed: set[Key]) -> bool:
     """Tell whether an open "slow, cannot tell why" is answered by a cause with a place."""
-    own = _key(incident.kind, incident.culprit, incident.verdict)
+    own = _key(incident)
     wanted = {(group, place, NOBODY) for group, place, _ in placed}
     return own[0] == "slow" and own in wanted and incident.state is not RESOLVED

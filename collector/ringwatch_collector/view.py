@@ -163,6 +163,7 @@ class JobView:
     # (S, R) what the job said of its input, when it does: tokens, or the sum of squared sequence lengths.
     tokens: Floats | None = None
     work: Floats | None = None
+    loss: Floats | None = None  # (S, R); NaN where none was told, or none that is a number: see the flags
     # What detectors derive from the steps and share: by key, gone once a step, a rank or the reference
     # changes. What depends on the time has to be kept with it.
     memo: dict[object, object] = field(default_factory=dict, repr=False, compare=False)

@@ -160,3 +160,11 @@ def test_what_a_step_had_to_do_is_told_with_it(ring: RingWriter, reader: RingRea
     told, silent = (amounts_of(record[8]) for record in reader.records())
     assert told == pytest.approx((4096.0, 1e9))
     assert all(math.isnan(value) for value in silent)
+
+
+def test_a_loss_that_is_no_number_is_a_flag_of_its_step(ring: RingWriter, reader: RingReader) -> None:
+    """NaN alone would say that no loss was told."""
+    recorder = Recorder(ring, 0)
+    recorder.step_end(NAN, 0, int(StepFlag.LOSS_NOT_FINITE))
+    recorder.step_end(1.5)
+    assert [record[2] for record in reader.records()] == [StepFlag.LOSS_NOT_FINITE, 0]

@@ -213,7 +213,7 @@ class Recorder:
             self._pauses -= 1
             self._turn(monotonic_ns())
 
-    def step_end(self, loss: float, amounts: int = 0) -> None:
+    def step_end(self, loss: float, amounts: int = 0, flags: int = 0) -> None:
         """Write the record of the step that ends now, and begin the next one.
 
         ``amounts`` is the word of ``ring.pack_amounts``, 0 when the job did not tell what it had to do.
@@ -228,7 +228,7 @@ class Recorder:
             compute = max(0, compute - self._gpu)
             self._gpu = 0
             self._record(
-                _STEP, self._flags, 0, 0, self._begin, now, self._step, amounts,
+                _STEP, self._flags | flags, 0, 0, self._begin, now, self._step, amounts,
                 data * _S, compute * _S, pause * _S, loss,
             )  # fmt: skip
             self._accounts = [0, 0, 0, 0, 0]

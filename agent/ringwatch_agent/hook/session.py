@@ -93,14 +93,14 @@ class Session:
         if distributed.is_available() and distributed.is_initialized():
             self.join(distributed.get_rank(), distributed.get_world_size(), distributed.get_backend())
 
-    def step_ended(self, loss: float, amounts: int = 0) -> None:
+    def step_ended(self, loss: float, amounts: int = 0, flags: int = 0) -> None:
         """Count a step, and now and then look after the agent."""
         self._steps += 1
         amounts, self.noted_amounts = amounts or self.noted_amounts, 0
         recorder = self.watch.recorder
         if recorder is not None:
             self.collectives.sweep()
-            recorder.step_end(loss, amounts)
+            recorder.step_end(loss, amounts, flags)
         now = monotonic_ns()
         if now >= self._next_try_ns:
             self._next_try_ns = now + self._retry_ns
@@ -228,9 +228,12 @@ def step(loss: float | None = None, tokens: float | None = None, work: float | N
     if _SESSION is None:
         return
     _SESSION.loop.marked_by_job = True
-    value = float("nan") if loss is None else max(-_FLOAT_MAX, min(_FLOAT_MAX, float(loss)))
+    value = float("nan") if loss is None else float(loss)
+    broken = loss is not None and not -_FLOAT_MAX <= value <= _FLOAT_MAX
     amounts = 0 if tokens is None and work is None else pack_amounts(_amount(tokens), _amount(work))
-    _SESSION.step_ended(value, amounts)
+    _SESSION.step_ended(
+        float("nan") if broken else value, amounts, int(StepFlag.LOSS_NOT_FINITE) if broken else 0
+    )
 
 
 def note(tokens: float | None = None, work: float | None = None) -> None:

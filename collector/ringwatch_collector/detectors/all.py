@@ -14,6 +14,7 @@ from ringwatch_collector.detectors.host_faults import HostFaults, SourceDown
 from ringwatch_collector.detectors.imbalance import Imbalance
 from ringwatch_collector.detectors.job_pause import JobPause
 from ringwatch_collector.detectors.job_slow import JobSlow
+from ringwatch_collector.detectors.loss import Loss
 from ringwatch_collector.detectors.port_down import PortDown
 from ringwatch_collector.detectors.rack_limits import RackLimits
 from ringwatch_collector.detectors.rank_died import RankDied
@@ -37,5 +38,6 @@ ALL: Final[tuple[Detector, ...]] = (
     JobPause(),
     JobSlow(),
     Imbalance(),
+    Loss(),
     SourceDown(),
 )

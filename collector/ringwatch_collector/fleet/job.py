@@ -185,6 +185,7 @@ class Job:
             name: _possible(records[name]) for name in ("step_s", "data_s", "compute_s", "pause_s")
         }
         values |= {name: _possible(records[name], _LARGEST_WORK) for name in ("tokens", "work")}
+        values["loss"] = np.where(np.isfinite(records["loss"]), records["loss"], np.float32(np.nan))
         values["ended_s"] = records["ended_wall_ns"] / 1e9 + correction_s
         values["flags"] = records["flags"].astype(np.int64)
         self.window.put_steps(rows, columns, values)
@@ -314,6 +315,7 @@ class Job:
             states=self.states.view(ranks),
             tokens=window.values("tokens", ranks),
             work=window.values("work", ranks),
+            loss=window.values("loss", ranks),
             reference_steps=reference.steps,
             reference_step_s=reference.step_s,
             reference_compute_s=reference.compute_s,

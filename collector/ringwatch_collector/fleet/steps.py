@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ringwatch_collector.view import Floats, Ints, Seconds
 
-_STEP_FIELDS: Final = ("step_s", "data_s", "compute_s", "pause_s", "tokens", "work")
+_STEP_FIELDS: Final = ("step_s", "data_s", "compute_s", "pause_s", "tokens", "work", "loss")
 _MIN_STEPS: Final = 32
 
 
