@@ -71,15 +71,18 @@ async def _result(world: World, run: RunRecord, step: Act, action: Action) -> Ru
     if outcome.status == "refused":
         run = run.came(step.id, "refused", bad=False)
         if action.manual:
-            return _by_hand(world, run, action, outcome.text)
+            return _by_hand(world, run, step, action, outcome.text)
     why = f"{outcome.status.replace('_', ' ')}: {outcome.text[:300]}"
     return ended(run, step.on_fail, now_s, state="failed", outcome=outcome.status, why=why)
 
 
-def _by_hand(world: World, run: RunRecord, action: Action, why: str) -> RunRecord:
+def _by_hand(world: World, run: RunRecord, step: Act, action: Action, why: str) -> RunRecord:
     """Return the run waiting for a person to do what node or site refuse to do; it is approved anew."""
     record = replace(rendered(world, run, action, MANUAL), approved_by=(), by="", automatic=False)
     told = f"it was refused ({why[:200]}): here is the command to run by hand"
+    if action.approval == "none":
+        asked = run.with_step(replace(record, why=told))
+        return consent.begun(asked, step, world.clock.now_s())
     return consent.shown(world, waiting(run.with_step(record), "approval", world.clock.now_s(), told), action)
 
 

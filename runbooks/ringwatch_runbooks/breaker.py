@@ -40,6 +40,12 @@ class BreakerKeeper:
         change = breaker.tripped if open else breaker.closed
         return await self._keep(change(why, person.name, now_s), person.name)
 
+    async def refresh(self) -> None:
+        """Write the breaker again, so that among many newer runs it is still found after a restart."""
+        breaker = self._world.breaker
+        if breaker.since_s:
+            await self._world.journal.save(BREAKER_KEY, "", "breaker", to_document(breaker))
+
     async def watch(self, runs: Iterable[RunRecord]) -> None:
         """Open the breaker when automatic actions went wrong."""
         world, now_s = self._world, self._world.clock.now_s()

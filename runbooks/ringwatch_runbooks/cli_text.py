@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from ringwatch_runbooks.model import Act, Ask, Check, End, Escalate, Library, Runbook, Step, Verify
+from ringwatch_runbooks.model import Act, Action, Ask, Check, End, Escalate, Library, Runbook, Step, Verify
 
 _LABELS: Final = (
     ("why", "why"), ("outcome", "outcome"), ("expect", "expect"), ("question", "question"),
@@ -39,6 +39,7 @@ def _details(step: Step, library: Library) -> Iterable[str]:
             action = library.actions[step.uses]
             yield f"{action.risk}, approval: {action.approval}; {action.verb or action.call or action.manual}"
             yield action.effect
+            yield from _bounds(action)
         case Verify():
             yield f"healthy for {step.healthy_s:.0f} s within {step.timeout_s:.0f} s"
             yield from (str(predicate) for predicate in step.predicates)
@@ -47,6 +48,22 @@ def _details(step: Step, library: Library) -> Iterable[str]:
         case End():
             yield step.outcome + (f" -> {step.runbook}" if step.runbook else "")
     yield from (f"{word} -> {goto}" for word, goto in ways(step).items())
+
+
+def _bounds(action: Action) -> Iterable[str]:
+    limits = action.limits
+    words = [
+        f"{count} {of}"
+        for count, of in (
+            (limits.incident, "times an incident"),
+            (limits.job, "targets of a job"),
+            (limits.fleet, "targets of the fleet"),
+        )
+        if count
+    ]
+    if words:
+        yield f"at most {', '.join(words)} within {limits.window_s / 3600:g} h"
+    yield f"undo: {action.undo}"
 
 
 def ways(step: Step) -> dict[str, str]:

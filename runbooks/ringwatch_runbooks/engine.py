@@ -99,6 +99,7 @@ class RunEngine:
                 started_by=author, started_s=now_s, current=runbook.steps[0].id, steps=(),
             )  # fmt: skip
             run = entered(run, runbook.steps[0], now_s)
+            await self.keeper.refresh()
             await self._save(run)
         await self._record(run, author, "run.start", f"{runbook.id} revision {runbook.revision}", "started")
         await self.world.incidents.attach(incident_id, run.id, author)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ringwatch_knowledge import xid
 from ringwatch_proto.records import IncidentKind, IncidentState, Subject
 from ringwatch_runbooks.base import VerbOutcome
 from ringwatch_runbooks.judge import holds
@@ -272,3 +273,44 @@ def test_the_example_of_the_page_is_sound() -> None:
     problems = lint_runbook(book, LIBRARY)
 
     assert [str(problem) for problem in problems] == []
+
+
+GROUPS = {"gpu_memory": IncidentKind.GPU_MEMORY, "nvlink": IncidentKind.NVLINK_FAULT}
+
+
+def test_every_xid_that_a_runbook_takes_is_in_the_knowledge_and_of_its_kind() -> None:
+    """What the catalogue calls memory is no runbook for links."""
+    found = 0
+    for book, kind, cause in TRIGGERS:
+        number = re.fullmatch(r"xid_(\d+)", cause)
+        if number is None:
+            continue
+        meaning = xid.lookup(int(number[1]), "")
+        group = GROUPS.get(meaning.fault_class.partition(".")[0])
+        assert meaning.known, (book, cause)
+        if group is not None:
+            assert kind == group, (book, cause, meaning.fault_class)
+        if meaning.fault_class == "gpu.off_bus":
+            assert kind == IncidentKind.GPU_OFF_BUS
+        found += 1
+    assert found > 15
+
+
+def test_every_runbook_that_the_knowledge_names_is_there() -> None:
+    """A hint that leads nowhere is worse than none."""
+    hints = {xid.lookup(code, "").runbook for code in xid.codes()} - {""}
+
+    assert hints <= set(LIBRARY.runbooks)
+
+
+def test_no_reset_is_offered_for_what_the_vendor_answers_with_a_restart_of_the_program() -> None:
+    """Xid 13 and 31 are the program's until something says otherwise."""
+    for book, _, cause in TRIGGERS:
+        if cause in ("xid_13", "xid_31", "xid_43", "xid_45"):
+            steps = LIBRARY.runbooks[book].steps
+            assert not [step for step in steps if isinstance(step, Act) and step.uses == "reset_gpu"], book
+
+
+TRIGGERS = [
+    (book.id, trigger.kind, cause) for book in BOOKS for trigger in book.triggers for cause in trigger.causes
+]

@@ -162,6 +162,24 @@ async def test_a_call_that_is_refused_is_left_to_people_with_a_new_approval() ->
     assert "another incident holds it" in step.why
 
 
+async def test_what_needs_no_approval_is_shown_at_once_when_its_call_is_refused() -> None:
+    """A person runs it and says so; there is nothing to approve."""
+    told = CALLED.replace("drain_by_call", "tell").replace(
+        "approval: operator\n    role: cordon", "approval: none"
+    )
+    step = "  - {id: tell, kind: action, title: Tell them, uses: tell, then: over, on_fail: over}"
+    rig, site = Rig(library=small_library(step, END, actions=ACTIONS.read_text() + told)), Site()
+    rig.engine.world.repairs = site
+    site.outcome = VerbOutcome(status="refused", text="not today")
+    await rig.start("small")
+    await rig.pass_time(1)
+    assert (rig.run.step("tell").phase, rig.run.step("tell").way) == ("confirm", "manual")
+
+    await rig.say("answer", "done")
+
+    assert rig.run.state == "handed_over"
+
+
 async def test_an_action_stops_at_its_limit_for_a_job_and_for_the_fleet() -> None:
     """Three nodes an hour are three nodes: the fourth asks for one cause."""
     rig, site = site_rig()
@@ -323,6 +341,17 @@ async def test_the_breaker_opens_on_automatic_failures_and_closes_only_by_a_pers
 
     assert [record["actor"] for record in rig.audit.of("breaker.close")] == ["bo"]
     assert "circuit breaker" not in " ".join(rig.engine.troubles)
+
+
+async def test_the_breaker_is_written_again_with_each_run() -> None:
+    """A restart reads the newest documents only."""
+    rig, _ = site_rig()
+    await rig.engine.keeper.set(open=True, why="forty nodes at once", person=Person(name="ana"))
+    rig.journal.documents.clear()
+
+    await rig.start("small")
+
+    assert "breaker" in rig.journal.documents
 
 
 async def test_a_person_can_open_the_breaker_and_has_to_say_why() -> None:
