@@ -1,4 +1,4 @@
-"""A database that went bad under a running collector: what it knows is stored again, and it is written down."""
+"""A database that goes bad under a running collector: what it knows is stored again, and written down."""
 
 from __future__ import annotations
 

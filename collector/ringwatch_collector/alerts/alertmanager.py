@@ -78,8 +78,16 @@ class Alertmanager:
         if self._sees():
             alerts.append(self._watchdog())
         for at in range(0, len(alerts), _AT_ONCE):
-            if not self._post(alerts[at : at + _AT_ONCE]).sent:
-                self._failed()
+            self._refresh(alerts[at : at + _AT_ONCE])
+
+    def _refresh(self, alerts: Sequence[Alert]) -> None:
+        outcome = self._post(alerts)
+        if outcome.refused and len(alerts) > 1:
+            # One that is wrong must not let the others end.
+            for alert in alerts:
+                self._refresh([alert])
+        elif not outcome.sent:
+            self._failed()
 
     def close(self) -> None:
         """Close the connections."""
@@ -104,7 +112,7 @@ class Alertmanager:
         return {
             "labels": self._labels(labels_of(incident)),
             "annotations": annotations_of(incident),
-            "startsAt": _time(incident.onset_s),
+            "startsAt": _time(min(incident.onset_s, time.time())),
             "endsAt": _time(time.time() + _INTERVALS * self._refresh_s),
             "generatorURL": f"{self._console_url}{incident.id}" if self._console_url else "",
         }

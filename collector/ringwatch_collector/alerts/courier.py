@@ -169,6 +169,10 @@ class Courier:
     def _deliver(self, parcel: Sequence[Notice], rows: Sequence[RowMapping]) -> bool:
         """Try one parcel; return False when it has to be tried again."""
         outcome = self._sender.send(parcel)
+        if outcome.refused and len(parcel) > 1:
+            # One that is wrong must not take the others with it.
+            alone = [self._deliver([notice], [row]) for notice, row in zip(parcel, rows, strict=True)]
+            return all(alone)
         if outcome.sent:
             self._counters.alerts["sent", self.name] += len(parcel)
             self._failures, self._failing_since_s = 0, None

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from ringwatch_collector.store import salvage
 from ringwatch_collector.store.engine import check_file, is_corrupt, open_engine, sqlite_file, writing
@@ -20,6 +21,8 @@ from ringwatch_proto.errors import StoreError
 _LOG: Final = logging.getLogger("ringwatch.collector.store")
 # A larger file is not read through at the start; what is wrong in it shows when it is met.
 _CHECKED_BYTES: Final = 64 << 20
+# How long a start waits for another collector that brings the schema up.
+_TURN_S: Final = 30.0
 
 
 class Database:
@@ -30,6 +33,7 @@ class Database:
         self._url = url
         self._healing = threading.Lock()
         self.healed = 0
+        self._complete = False
         # Called on the thread that found the damage, once a fresh file stands in.
         self.on_healed: Callable[[], None] = lambda: None
         try:
@@ -55,8 +59,23 @@ class Database:
             self._replace(fault)
 
     def _upgrade(self) -> None:
-        with writing(self.engine) as connection:
-            upgrade(connection)
+        """Bring the schema up, after whoever else is at it."""
+        until_s = time.monotonic() + _TURN_S
+        while True:
+            try:
+                with writing(self.engine) as connection:
+                    upgrade(connection)
+                break
+            except OperationalError as error:
+                if "locked" not in _reason(error) or time.monotonic() > until_s:
+                    raise
+        self._complete = True
+
+    def ensure(self) -> None:
+        """Finish what a full disk kept from being finished when a fresh file was made."""
+        if not self._complete:
+            with self._healing:
+                self._upgrade()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -83,8 +102,14 @@ class Database:
         if file is None:
             raise StoreError(f"the database is corrupt: {fault}")
         self.engine.dispose()
-        aside = salvage.move_aside(file)
+        try:
+            aside = salvage.move_aside(file)
+        except OSError as error:
+            raise StoreError(
+                f"the database is corrupt and cannot be moved aside: {error.strerror}"
+            ) from error
         _LOG.error("the database is corrupt (%s): moved aside to %s", fault, aside)
+        self._complete = False
         self.engine = open_engine(self._url)
         self._upgrade()
         try:

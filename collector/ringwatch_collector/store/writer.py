@@ -176,6 +176,7 @@ class Writer:
             return not self._changed.wait_for(lambda: self._stopping, timeout=self._retry_s)
 
     def _commit(self, group: Sequence[Write], progress: Sequence[Row]) -> None:
+        self._database.ensure()
         with writing(self._database.engine) as connection:
             for write in group:
                 for name, rows in write.rows.items():

@@ -138,3 +138,29 @@ async def test_an_alertmanager_that_refuses_is_counted_and_given_up(
         assert "HTTP 400" in alerts.troubles[0]
     (dead,) = store.newest_notices(10, "dead")
     assert dead["error"] == "HTTP 400"
+
+
+async def test_one_alert_that_is_refused_takes_no_other_with_it(
+    receiver: Receiver, store: Store, counters: Counters
+) -> None:
+    """Alertmanager refuses a whole request for one alert in it."""
+    receiver.answers = [(400, {}), (200, {}), (400, {}), (200, {})]
+    with outgoing(store, counters, _config(receiver.url, hold_s=0.8, refresh_s=1000.0)) as alerts:
+        alerts.sight.say("blind")
+        await eventually(lambda: not receiver.requests)
+        await put(store, NOW, replace(NOW, id="I-2"), replace(NOW, id="I-3"))
+        await eventually(lambda: sum(counters.alerts.values()) == 3)
+    sent = [[alert["labels"]["incident"] for alert in body] for body in receiver.bodies]
+    assert sent == [["I-1", "I-2", "I-3"], ["I-1"], ["I-2"], ["I-3"]]
+    assert counters.alerts == {("sent", "alertmanager"): 2, ("given_up", "alertmanager"): 1}
+
+
+async def test_a_refresh_that_is_refused_is_sent_one_by_one(
+    receiver: Receiver, store: Store, counters: Counters
+) -> None:
+    """Else everything that stands would end by itself."""
+    await put(store, NOW, replace(NOW, id="I-2"))
+    receiver.answers = [(400, {})]
+    with outgoing(store, counters, _config(receiver.url, refresh_s=1000.0)):
+        await eventually(lambda: len(receiver.requests) == 4)
+    assert [len(body) for body in receiver.bodies] == [3, 1, 1, 1]

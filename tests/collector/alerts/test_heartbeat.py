@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.collector.alerts.conftest import Receiver
 from tests.collector.alerts.outgoing import eventually, outgoing
+from tests.collector.rig import batch, event, running
 
 from ringwatch_collector.alerts.config import AlertsConfig
 from ringwatch_collector.alerts.heartbeat import Sight
@@ -86,3 +89,21 @@ def test_a_loop_that_hangs_is_blindness() -> None:
 def test_whatever_keeps_the_collector_from_seeing_is_blindness(eyes: Eyes, says: str) -> None:
     """Nothing to see with, nothing that looks, nothing that keeps."""
     assert (says in blindness(eyes)) if says else not blindness(eyes)
+
+
+async def test_a_running_collector_sees_once_a_node_reports_and_not_without_its_database(
+    tmp_path: Path,
+) -> None:
+    """From its own parts, each second."""
+    async with running(tmp_path, store_retry_s=0.05) as rig:
+        sight = rig.collector.alerts.sight
+        await eventually(lambda: sight.blind == "no node has reported yet")
+        agent = await rig.agent()
+        await agent.send(batch(1))
+        await eventually(sight.sees)
+        with closing(sqlite3.connect(tmp_path / "ringwatch.db", isolation_level=None)) as other:
+            other.execute("begin immediate")
+            await agent.send(batch(2, events=[event(1)]))
+            await eventually(lambda: "locked" in sight.blind)
+            other.execute("rollback")
+        await eventually(sight.sees)

@@ -112,5 +112,6 @@ def test_collectors_that_start_at_once_bring_the_schema_up_once(url: str) -> Non
 
 
 def test_every_table_is_salvaged_from_a_corrupt_file() -> None:
-    """A new table must not be forgotten there."""
-    assert {table.name for table in salvage.ORDER} == set(METADATA.tables) - {SCHEMA.name}
+    """A new table must not be forgotten there; those of a bus live on PostgreSQL only."""
+    here = {name for name in METADATA.tables if not name.startswith("bus_")} - {SCHEMA.name}
+    assert {table.name for table in salvage.ORDER} - {"bus_leases", "bus_workers"} == here
