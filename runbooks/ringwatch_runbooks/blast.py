@@ -56,18 +56,20 @@ def _acts(runs: Iterable[RunRecord], action: str, since_s: float) -> Iterator[tu
                 yield run, act
 
 
-def too_many_out(facts: Facts, policy: Policy, target: Subject) -> str:
+def too_many_out(facts: Facts, policy: Policy, target: Subject, held: Iterable[str]) -> str:
     """Return why no further node may be taken out of service, empty when one may.
 
-    How many are out is read from the fleet; when that is not known nothing is taken out. A node that is
-    out already, drained or silent, is one of those.
+    How many are out is read from the fleet; when that is not known nothing is taken out. ``held`` are
+    nodes that runs took out: those that the fleet does not show as out are counted too. A node that is
+    out already takes nothing more away.
     """
-    if _is(facts, "node.drained", target, True) or _is(facts, "node.connected", target, False):
+    if target.node in held or _is_out(facts, target):
         return ""
     nodes, out = facts.read(NODES, target), facts.read(NODES_OUT, target)
     if nodes is None or out is None:
         return "how many nodes are out of service is not known"
-    total, gone = int(float(nodes.value)), int(float(out.value))
+    unseen = [node for node in held if not _is_out(facts, Subject(kind="node", node=node))]
+    total, gone = int(float(nodes.value)), int(float(out.value)) + len(unseen)
     allowed = max(1, int(total * policy.most_out_percent / 100.0))
     if gone < allowed:
         return ""
@@ -77,6 +79,8 @@ def too_many_out(facts: Facts, policy: Policy, target: Subject) -> str:
     )
 
 
-def _is(facts: Facts, name: str, target: Subject, value: bool) -> bool:
-    reading = facts.read(name, target)
-    return reading is not None and reading.value is value
+def _is_out(facts: Facts, target: Subject) -> bool:
+    drained, connected = facts.read("node.drained", target), facts.read("node.connected", target)
+    return (drained is not None and drained.value is True) or (
+        connected is not None and connected.value is False
+    )

@@ -35,6 +35,8 @@ def _details(step: Step, library: Library) -> Iterable[str]:
             yield f"expect: {step.expect}"
         case Ask():
             yield step.question
+            if step.look:
+                yield f"$ {step.look}"
         case Act():
             action = library.actions[step.uses]
             yield f"{action.risk}, approval: {action.approval}; {action.verb or action.call or action.manual}"

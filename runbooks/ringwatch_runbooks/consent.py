@@ -150,7 +150,8 @@ def _too_much(world: World, run: RunRecord, action: Action) -> str:
     target = run.step(run.current).target
     why = blast.refusal(world.runs(), run, action, target, world.clock.now_s())
     if not why and action.role == "cordon":
-        why = blast.too_many_out(world.facts, world.policy, run.target)
+        held = history.held(world.runs(), world.library)
+        why = blast.too_many_out(world.facts, world.policy, run.target, held)
     return why
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ringwatch_runbooks.model import Action, Library, Runbook, Verify
-from ringwatch_runbooks.record import RunRecord
+from ringwatch_runbooks.record import ActRecord, RunRecord
 
 
 def _roles(run: RunRecord, library: Library) -> Iterator[tuple[str, bool]]:
@@ -55,6 +55,28 @@ def verified(run: RunRecord, book: Runbook, library: Library) -> bool:
         elif isinstance(book.step(step_id), Verify):
             found = run.step(step_id).state == "done"
     return found
+
+
+def held(runs: Iterable[RunRecord], library: Library) -> frozenset[str]:
+    """Return the targets that runs took out of service and nobody has returned since."""
+    acts = sorted(
+        ((act.at_s, act.target, role) for run in runs for act, role in _done(run, library)),
+        key=lambda each: each[0],
+    )
+    out: set[str] = set()
+    for _, target, role in acts:
+        if role == "cordon":
+            out.add(target)
+        elif role == "return":
+            out.discard(target)
+    return frozenset(out)
+
+
+def _done(run: RunRecord, library: Library) -> Iterator[tuple[ActRecord, str]]:
+    """Yield each act that was done and not taken back, with its role."""
+    for act, (role, done) in zip(run.acts, _roles(run, library), strict=True):
+        if done:
+            yield act, role
 
 
 def missing_for(action: Action, run: RunRecord, library: Library) -> str:

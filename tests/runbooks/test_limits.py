@@ -260,6 +260,22 @@ async def test_a_node_that_is_out_already_may_be_drained() -> None:
     assert site.acted == ["scheduler.drain"]
 
 
+async def test_nodes_that_runs_hold_out_count_though_the_fleet_does_not_show_it() -> None:
+    """A drain in the scheduler is no label on the node; what was returned or undone counts no more."""
+    rig, site = site_rig()
+    rig.facts.values |= {"fleet.nodes": 20.0}
+    first = await drained(rig, 1, job="one")
+    second = await drained(rig, 2, job="two")
+    assert "1 of 20 nodes are out of service" in second.step("drain").why
+
+    await rig.engine.answer(first.id, "drain", "undo", "n001", "bo")
+    rig.facts.known = {**rig.facts.known, "node": "n002"}
+    await rig.engine.answer(second.id, "drain", "approve", "n002", "ana")
+    await rig.pass_time(1)
+
+    assert site.acted == ["scheduler.drain", "scheduler.resume", "scheduler.drain"]
+
+
 async def test_how_many_are_out_has_to_be_known() -> None:
     """An absent count is not zero."""
     rig, site = site_rig()
