@@ -55,6 +55,14 @@ COMMANDS: Final[tuple[Command, ...]] = (
         help="the console in a browser, read-only",
         extra="web",
     ),
+    *(
+        Command(name=name, target="ringwatch.notify:main", help=help, extra="console", prefix=(name,))
+        for name, help in (
+            ("silence", "silences by node, job, kind or cause: list, put, end"),
+            ("alerts", "what was told to whom, and what could not be"),
+            ("history", "one series of a node or a job over a window"),
+        )
+    ),
     Command(
         name="runbook",
         target="ringwatch_runbooks.cli:main",

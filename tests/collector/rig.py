@@ -201,6 +201,7 @@ class Rig:
 
     def __init__(self, collector: Collector, port: int) -> None:
         self.collector = collector
+        self.address = f"127.0.0.1:{port}"
         self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
         self.query: Any = query_pb2_grpc.QueryStub(self.channel)
         self._clients: list[Client] = []

@@ -26,6 +26,7 @@ def held_from_s(fleet: FleetState, ask: Ask, now_s: float) -> float:
 
 def lines(fleet: FleetState, ask: Ask, grid: Grid) -> Lines:
     """Return the means of each device, or of the job."""
+    fleet.settle()
     return _devices(fleet, ask, grid) if ask.signal is not None else _job(fleet, ask, grid)
 
 
