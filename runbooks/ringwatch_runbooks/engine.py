@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
 from ringwatch_proto.errors import RingwatchError, RunbookError
@@ -14,7 +13,7 @@ from ringwatch_runbooks import planning, undoing
 from ringwatch_runbooks.base import Person
 from ringwatch_runbooks.breaker import BreakerKeeper
 from ringwatch_runbooks.match import candidates
-from ringwatch_runbooks.model import Act, Runbook
+from ringwatch_runbooks.model import Runbook
 from ringwatch_runbooks.moves import entered
 from ringwatch_runbooks.record import RunRecord, from_json, to_json
 from ringwatch_runbooks.restoring import found_again
@@ -157,35 +156,13 @@ class RunEngine:
         self, run: RunRecord, step_id: str, action: str, text: str, person: Person
     ) -> RunRecord:
         if action == "undo":
-            return await self._undone(run, step_id, text, person)
+            undo = undoing.Undo(step=step_id, text=text, person=person)
+            return await undoing.taken_back(self.world, run, undo, self._save)
         if not run.live:
             raise ValueError(f"{run.id} is over: {run.state}")
         if step_id != run.current:
             raise ValueError(f"step {step_id[:40]!r} is not open: {run.id} is at {run.current}")
         return await answered(self.world, run, action, text, person)
-
-    async def _undone(self, run: RunRecord, step_id: str, text: str, person: Person) -> RunRecord:
-        if run.live and run.step(run.current).phase == "acting":
-            raise ValueError("an action is under way: wait for its result, it has a time-out")
-        self._refuse_others(run)
-        try:
-            step = self.runbook(run.runbook).step(step_id)
-        except KeyError as error:
-            raise ValueError(f"there is no step {step_id[:40]!r} to take back") from error
-        if not isinstance(step, Act):
-            raise ValueError(f"{step_id} is no action: there is nothing to take back")
-        action = undoing.check_undo(self.world, run, step, text)
-        # Whatever happens from here, the journal says that it was asked for.
-        asked = replace(run.step(step_id), undone=f"asked for by {person.name}")
-        await self._save(run.with_step(asked))
-        run, _ = await undoing.undo(self.world, run.with_step(asked), step, action, person)
-        return run
-
-    def _refuse_others(self, run: RunRecord) -> None:
-        """Another run may have the target by now: what an ended one did there is not taken back under it."""
-        for other in self._runs.values():
-            if other.live and other.id != run.id and overlap(other.target, run.target):
-                raise ValueError(f"{other.id} works on {other.target}: take it back from there")
 
     async def tick(self) -> None:
         """Take every live run as far as it goes now. A run that fails does not hold up the others."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -13,24 +13,8 @@ from typing import Any, Final
 import jsonschema
 
 from ringwatch_proto.errors import RunbookError
-from ringwatch_runbooks.model import (
-    Act,
-    Action,
-    Ask,
-    Branch,
-    Check,
-    End,
-    Escalate,
-    Library,
-    Limits,
-    Option,
-    Predicate,
-    Runbook,
-    Step,
-    Text,
-    Trigger,
-    Verify,
-)
+from ringwatch_runbooks.load_steps import predicates_of, step_of
+from ringwatch_runbooks.model import Action, Library, Limits, Runbook, Text, Trigger
 from ringwatch_runbooks.yaml_lines import Document, parse
 
 ACTIONS_FILE: Final = "actions.yaml"
@@ -71,101 +55,12 @@ def _read(path: Path) -> str:
         raise RunbookError(f"{path}:1: not UTF-8") from error
 
 
-def _predicate(row: dict[str, Any]) -> Predicate:
-    value = tuple(row["value"]) if isinstance(row["value"], list) else row["value"]
-    return Predicate(fact=row["fact"], op=row["op"], value=value)
-
-
-def _predicates(rows: Iterable[dict[str, Any]]) -> tuple[Predicate, ...]:
-    return tuple(_predicate(row) for row in rows)
-
-
-def _branch(row: dict[str, Any]) -> Branch:
-    when = row["when"]
-    rows = when.get("all", [when] if "fact" in when else [])
-    return Branch(
-        goto=row["goto"],
-        predicates=_predicates(rows),
-        timeout="timeout" in when,
-        otherwise="else" in when,
-    )
-
-
-def _check_step(row: dict[str, Any]) -> Check:
-    return Check(
-        id=row["id"],
-        title=row["title"],
-        expect=row["expect"],
-        timeout_s=row["timeout_s"],
-        branches=tuple(_branch(each) for each in row["branch"]),
-        verb=row.get("verb", ""),
-        call=row.get("call", ""),
-        shows=tuple(row.get("shows", [])),
-    )
-
-
-def _ask_step(row: dict[str, Any]) -> Ask:
-    options = tuple(Option(answer=each["answer"], goto=each["goto"]) for each in row["options"])
-    return Ask(
-        id=row["id"], title=row["title"], question=row["question"], options=options, look=row.get("look", "")
-    )
-
-
-def _act_step(row: dict[str, Any]) -> Act:
-    return Act(
-        id=row["id"],
-        title=row["title"],
-        uses=row["uses"],
-        then=row["then"],
-        on_fail=row["on_fail"],
-        on_skip=row.get("on_skip", row["on_fail"]),
-        why=row.get("why", ""),
-    )
-
-
-def _verify_step(row: dict[str, Any]) -> Verify:
-    return Verify(
-        id=row["id"],
-        title=row["title"],
-        healthy_s=row["healthy_s"],
-        timeout_s=row["timeout_s"],
-        then=row["then"],
-        on_fail=row["on_fail"],
-        expect=row.get("expect", ""),
-        predicates=_predicates(row.get("facts", [])),
-    )
-
-
-def _escalate_step(row: dict[str, Any]) -> Escalate:
-    return Escalate(
-        id=row["id"], title=row["title"], to=row["to"], asks_for=tuple(row["asks_for"]), then=row["then"]
-    )
-
-
-def _end_step(row: dict[str, Any]) -> End:
-    return End(id=row["id"], outcome=row["outcome"], note=row["note"], runbook=row.get("runbook", ""))
-
-
-_STEPS: Final[dict[str, Callable[[dict[str, Any]], Step]]] = {
-    "check": _check_step,
-    "ask": _ask_step,
-    "action": _act_step,
-    "verify": _verify_step,
-    "escalate": _escalate_step,
-    "end": _end_step,
-}
-
-
-def _step(row: dict[str, Any]) -> Step:
-    return _STEPS[row["kind"]](row)
-
-
 def runbook_of(text: str, path: str) -> Runbook:
     """Return the runbook that a file's text holds; raise RunbookError with file and line."""
     document = parse(text, path)
     _check(document, "runbook.json")
     data = document.data
-    steps = tuple(_step(row) for row in data["steps"])
+    steps = tuple(step_of(row) for row in data["steps"])
     lines = {step.id: document.line(("steps", at)) for at, step in enumerate(steps)}
     doubled_ids = len(lines) != len(steps)
     lines[""] = document.line(("triggers",))
@@ -210,8 +105,8 @@ def _action(name: str, row: dict[str, Any], path: str, line: int) -> Action:
         line=line,
         limits=Limits(**row.get("limits", {})),
         title=Text(**row["title"]),
-        preconditions=_predicates(row.get("preconditions", [])),
-        verify=_predicates(row.get("verify", [])),
+        preconditions=predicates_of(row.get("preconditions", [])),
+        verify=predicates_of(row.get("verify", [])),
         **plain,
     )
 

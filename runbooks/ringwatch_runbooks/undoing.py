@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ringwatch_runbooks import render
-from ringwatch_runbooks.base import Person, VerbOutcome
+from ringwatch_runbooks.base import Person
 from ringwatch_runbooks.consent import OBSERVES
 from ringwatch_runbooks.model import Act, Action
 from ringwatch_runbooks.moves import printable, said
 from ringwatch_runbooks.record import RunRecord, StepRecord
 from ringwatch_runbooks.rendering import CALL, MANUAL
 from ringwatch_runbooks.safety import OBSERVE
-from ringwatch_runbooks.world import World
+from ringwatch_runbooks.world import World, overlap
 
 # A dry run only looks: what takes longer than this is told, and holds up nobody who plans.
 DRY_RUN_S: Final = 15.0
@@ -70,10 +71,42 @@ def _refuse_after_repair(world: World, run: RunRecord, step: Act) -> None:
             raise ValueError(f"{act.action} came after it: prove the node and return it instead")
 
 
-async def undo(
-    world: World, run: RunRecord, step: Act, action: Action, person: Person
-) -> tuple[RunRecord, VerbOutcome]:
-    """Take back what a done action did; return the run and what came of it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undo:
+    """What a person asks to be taken back; ``text`` is the target as they typed it."""
+
+    step: str
+    text: str
+    person: Person
+
+
+async def taken_back(
+    world: World, run: RunRecord, undo: Undo, save: Callable[[RunRecord], Awaitable[None]]
+) -> RunRecord:
+    """Return the run after a done action was taken back; raise ValueError when it cannot be."""
+    if run.live and run.step(run.current).phase == "acting":
+        raise ValueError("an action is under way: wait for its result, it has a time-out")
+    for other in world.runs():
+        # What an ended run did is not taken back under one that works on the target now.
+        if other.live and other.id != run.id and overlap(other.target, run.target):
+            raise ValueError(f"{other.id} works on {other.target}: take it back from there")
+    step = _step_of(world, run, undo.step)
+    action = check_undo(world, run, step, undo.text)
+    # Whatever happens from here, the journal says that it was asked for.
+    run = run.with_step(replace(run.step(step.id), undone=f"asked for by {undo.person.name}"))
+    await save(run)
+    return await _undone(world, run, step, action, undo.person)
+
+
+def _step_of(world: World, run: RunRecord, step_id: str) -> Act:
+    book = world.library.runbooks.get(run.runbook)
+    step = next((each for each in book.steps if each.id == step_id), None) if book is not None else None
+    if not isinstance(step, Act):
+        raise ValueError(f"{step_id[:40]!r} is no action of {run.runbook}: there is nothing to take back")
+    return step
+
+
+async def _undone(world: World, run: RunRecord, step: Act, action: Action, person: Person) -> RunRecord:
     record = run.step(step.id)
     call = world.repair_call(
         run,
@@ -94,4 +127,4 @@ async def undo(
     )
     word = f"done by {person.name}" if outcome.status == "done" else f"{outcome.status}: {outcome.text[:200]}"
     told = replace(record, undone=word, output=(*record.output, *printable(f"undo: {outcome.text}")))
-    return run.with_step(told), outcome
+    return run.with_step(told)

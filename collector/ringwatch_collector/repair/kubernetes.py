@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from kubernetes import client, config
@@ -13,11 +12,10 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from ringwatch_collector.repair.base import done, failed, refused, yes_no
+from ringwatch_collector.repair.kubernetes_node import ANNOTATION, NodeState, state_of
 from ringwatch_proto.errors import ConfigError
 from ringwatch_runbooks.base import RepairCall, VerbOutcome
 
-# Who took a node out, and for which incident, stands on the node itself.
-ANNOTATION: Final = "ringwatch.io/incident"
 TAINT: Final = "ringwatch.io/fault"
 LABEL: Final = "ringwatch.io/incident"
 _MIRROR: Final = "kubernetes.io/config.mirror"
@@ -25,24 +23,6 @@ _REQUEST_S: Final = 15.0
 _TRY_AGAIN_S: Final = 1.0
 _CONFLICTS: Final = 5
 _ALL: Final = "All"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeState:
-    """A node as Kubernetes has it."""
-
-    name: str
-    ready: bool
-    unschedulable: bool
-    incident: str
-    taints: tuple[str, ...]
-
-    def __str__(self) -> str:
-        """Return the state as the audit log keeps it."""
-        words = ["Ready" if self.ready else "NotReady"]
-        words += ["SchedulingDisabled"] if self.unschedulable else []
-        words += [f"for {self.incident}"] if self.incident else []
-        return ",".join(words) + (f" taints {', '.join(self.taints)}" if self.taints else "")
 
 
 def api_of(kubeconfig: str) -> client.CoreV1Api:
@@ -240,19 +220,6 @@ def _counts(pod: Any) -> bool:  # noqa: ANN401  (the client has no types)
 
 def _name(pod: Any) -> str:  # noqa: ANN401  (the client has no types)
     return f"{pod.metadata.namespace}/{pod.metadata.name}"
-
-
-def state_of(node: Any) -> NodeState:  # noqa: ANN401  (the client has no types)
-    """Return the state of a node of the client."""
-    conditions = (node.status.conditions if node.status else None) or ()
-    annotations = node.metadata.annotations or {}
-    return NodeState(
-        name=node.metadata.name,
-        ready=any(each.type == "Ready" and each.status == "True" for each in conditions),
-        unschedulable=bool(node.spec.unschedulable),
-        incident=annotations.get(ANNOTATION, ""),
-        taints=tuple(f"{taint.key}:{taint.effect}" for taint in node.spec.taints or ()),
-    )
 
 
 def _changed(before: NodeState, after: NodeState, dry_run: str, well: bool, more: str = "") -> VerbOutcome:

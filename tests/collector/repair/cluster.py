@@ -177,7 +177,8 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
     environment = cluster.environment
     munged = (
         "munged", "--foreground", "--force", f"--socket={folder}/munge.socket", f"--key-file={key}",
-        f"--pid-file={folder}/munged.pid", f"--log-file={folder}/munged.log", f"--seed-file={folder}/munged.seed",
+        f"--pid-file={folder}/munged.pid", f"--log-file={folder}/munged.log",
+        f"--seed-file={folder}/munged.seed",
     )  # fmt: skip
     with ExitStack() as stack:
         stack.enter_context(_daemon(munged, environment, folder / "munged-out.log"))

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from kubernetes import client
 
-from ringwatch_collector.repair.kubernetes import ANNOTATION, LABEL, TAINT, Kubernetes, api_of
+from ringwatch_collector.repair.kubernetes import LABEL, TAINT, Kubernetes, api_of
+from ringwatch_collector.repair.kubernetes_node import ANNOTATION
 from ringwatch_collector.repair.switchboard import Switchboard
 from ringwatch_proto.errors import ConfigError
 from ringwatch_runbooks.base import RepairCall

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from ringwatch_collector.repair.slurm import Slurm, parse_node
+from ringwatch_collector.repair.slurm import Slurm
+from ringwatch_collector.repair.slurm_node import parse_node
 from ringwatch_collector.repair.switchboard import Switchboard
 from ringwatch_runbooks.base import RepairCall
 
