@@ -55,3 +55,7 @@ def _found(torch: Any, plan: Plan, name: str, test: Test) -> list[Measure]:  # n
     except Exception as error:  # noqa: BLE001  (a device that fails raises anything; that is the finding)
         kind = plan.devices[0].kind if plan.devices else ""
         return [Measure(name=name, device="node", kind=kind, wrong=f"{type(error).__name__}: {error}"[:300])]
+    finally:
+        # What a test has freed belongs to the next one, and to the ranks of the pair test.
+        if any(device.is_gpu for device in plan.devices):
+            torch.cuda.empty_cache()

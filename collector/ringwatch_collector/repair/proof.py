@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections import deque
 from contextlib import suppress
@@ -15,6 +16,7 @@ from ringwatch_proto import probe
 from ringwatch_proto.errors import WireError
 from ringwatch_runbooks.base import NodeVerbs, RepairCall, VerbCall, VerbOutcome
 
+_LOG: Final = logging.getLogger("ringwatch.repair")
 VERB: Final = "node.probe"
 # The fact under which an agent sends what its probe found, as one line.
 RESULT: Final = "result"
@@ -95,6 +97,8 @@ class Proof:
                     self.unreadable += 1
                     continue
                 self._results.setdefault(result.node, deque(maxlen=_KEPT_PER_NODE)).append(result)
+        if self.unreadable:
+            _LOG.warning("%s: %d lines are no probe result and are left out", file, self.unreadable)
 
 
 def _outcome(result: probe.ProbeResult, judgement: probe.Judgement) -> VerbOutcome:
