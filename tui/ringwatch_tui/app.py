@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -40,7 +41,10 @@ from ringwatch_tui.views.header import Operator
 from ringwatch_tui.views.lines import Build
 from ringwatch_tui.widgets.paint import ASCII_CLASS
 
-_DRAW_S = 0.5
+# Ages and the clock move at least this often; what comes is drawn when it comes.
+_DRAW_S = 1.0
+# Answers that come together are drawn together.
+_SOONEST_S = 0.2
 _QUIT_S = 2.0
 _DETAILS: dict[str, Callable[[str], RingScreen]] = {
     "incident": IncidentDetail,
@@ -93,8 +97,10 @@ class Ringwatch(App[None]):
         self._draw_s = draw_s
         self._quit_asked_s = float("-inf")
         self._held: ConsoleState | None = None
+        self._drawing = False
+        self._drawn_s = float("-inf")
         self.session = Session(client, self._clocks, self._changed)
-        self._travel = TimeTravel(self._clocks, lambda _state: None)
+        self._travel = TimeTravel(self._clocks, lambda _state: self._draw_soon())
         # A recording that the console was started with has no now to go back to.
         self._recorded = client if isinstance(client, ReplayClient) else None
         for each in themes.themes():
@@ -106,7 +112,9 @@ class Ringwatch(App[None]):
         """Begin to follow the collector."""
         self.run_worker(self.session.follow(), name="follow", exclusive=False)
         self.run_worker(self.session.poll(), name="poll", exclusive=False)
-        self.set_interval(self._draw_s, self.draw)
+        self.set_interval(self._draw_s, self._draw_ages)
+        # What was loaded stays: later collections need not look through it.
+        gc.freeze()
 
     async def on_unmount(self) -> None:
         """Close the connection."""
@@ -128,12 +136,27 @@ class Ringwatch(App[None]):
             self._held = None
         elif self._held is None:
             self._held = state
+        self._draw_soon()
+
+    def _draw_soon(self) -> None:
+        """Draw what came, together with what comes right after it."""
+        if not self._drawing and self.is_running:
+            self._drawing = True
+            wait_s = max(0.001, self._drawn_s + _SOONEST_S - time.monotonic())
+            self.set_timer(wait_s, self.draw)
+
+    def _draw_ages(self) -> None:
+        """Draw for the clock's sake, unless what came lately was drawn."""
+        if time.monotonic() - self._drawn_s >= 0.9 * self._draw_s:
+            self.draw()
 
     def draw(self) -> None:
         """Draw the visible screen from the newest state or the held one; ask for what it shows."""
+        self._drawing = False
         top = self.top
         if top is None:
             return
+        self._drawn_s = time.monotonic()
         self.watched.want(top.want)
         operator = Operator(user=self._user, role=self._role, wall_s=self._clocks.wall())
         crumbs = tuple(screen.crumb for screen in self.screen_stack if isinstance(screen, RingScreen))

@@ -10,7 +10,6 @@ from typing import Final
 from ringwatch_proto.errors import ConfigError
 from ringwatch_tui.commands import best, objects
 from ringwatch_tui.operations import Ask
-from ringwatch_tui.recordings import bundle
 from ringwatch_tui.saved_views import SavedView, ViewsBook
 from ringwatch_tui.screens.base import Target
 from ringwatch_tui.screens.listing import Listing
@@ -145,6 +144,8 @@ async def export(errand: Errand) -> None:
         errand.watched.say("no incident is selected", "warn")
         return
     errand.watched.say(f"gathering the evidence of {errand.target.id} ...")
+    from ringwatch_tui.recordings import bundle
+
     errand.watched.say(*await bundle.exported(errand.watched.client, errand.target.id, Path.cwd()))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 
 from ringwatch_proto import signals
@@ -16,7 +16,7 @@ from ringwatch_proto.records import Incident
 from ringwatch_proto.v1 import query_pb2, runs_pb2
 from ringwatch_tui.state import model
 
-Look = Callable[[query_pb2.GpuSummary], model.GpuReading]
+Look = Callable[[Sequence[query_pb2.GpuSummary]], model.Gpus]
 _NS = 1_000_000_000
 
 
@@ -27,18 +27,36 @@ def natural(name: str) -> tuple[tuple[int, int, str], ...]:
     return tuple((1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts if part)
 
 
-def fleet(message: query_pb2.Fleet, *, look: Look | None = None) -> model.Fleet:
+class KnownIncidents:
+    """The incidents of the last picture: those that did not change are not read again."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[query_pb2.Incident, Incident]] = {}
+
+    def read(self, messages: Sequence[query_pb2.Incident]) -> tuple[tuple[Incident, ...], tuple[str, ...]]:
+        """Return the incidents, and a sentence for each that this version does not understand."""
+        found: dict[str, tuple[query_pb2.Incident, Incident]] = {}
+        unread: list[str] = []
+        for each in messages:
+            old = self._known.get(each.id)
+            try:
+                same = old is not None and old[0] == each
+                found[each.id] = old if old is not None and same else (each, incident_from_message(each))
+            except ValueError as error:
+                unread.append(f"incident {each.id} cannot be shown by this version: {error}")
+        self._known = found
+        return tuple(incident for _, incident in found.values()), tuple(unread)
+
+
+def fleet(
+    message: query_pb2.Fleet, *, look: Look | None = None, known: KnownIncidents | None = None
+) -> model.Fleet:
     """Return the snapshot of a fleet message.
 
-    ``look`` makes a GPU of its message: by value unless another way is given.
+    ``look`` makes the GPUs of their messages: by value unless another way is given, which then also
+    leaves labels where they lie. ``known`` holds what was read of the picture before.
     """
-    incidents: list[Incident] = []
-    unread: list[str] = []
-    for each in message.incidents:
-        try:
-            incidents.append(incident_from_message(each))
-        except ValueError as error:
-            unread.append(f"incident {each.id} cannot be shown by this version: {error}")
+    incidents, unread = (known or KnownIncidents()).read(message.incidents)
     return model.Fleet(
         collector=message.collector,
         wall_s=message.wall_ns / _NS,
@@ -46,10 +64,10 @@ def fleet(message: query_pb2.Fleet, *, look: Look | None = None) -> model.Fleet:
             sorted((node(each, look) for each in message.nodes), key=lambda each: natural(each.name))
         ),
         jobs=tuple(sorted((job(each) for each in message.jobs), key=lambda each: natural(each.name))),
-        incidents=tuple(incidents),
+        incidents=incidents,
         health=health(message.health),
         runs=tuple(run_brief(each) for each in message.runs),
-        unread=tuple(unread),
+        unread=unread,
         open_left_out=message.open_left_out,
     )
 
@@ -78,9 +96,9 @@ def node(message: query_pb2.NodeSummary, look: Look | None = None) -> model.Node
         state=message.state,
         note=message.note,
         last_seen_age_s=message.last_seen_age_s,
-        labels=dict(message.labels),
+        labels=message.labels if look is not None else dict(message.labels),
         simulated=message.simulated,
-        gpus=tuple(map(look or gpu, message.gpus)),
+        gpus=look(message.gpus) if look is not None else tuple(map(gpu, message.gpus)),
         job=message.job,
         clock_offset_s=message.clock_offset_s,
     )

@@ -1,8 +1,57 @@
-"""A GPU of a fleet message, read where it lies: a console over 100,000 GPUs looks at few values of each."""
+"""GPUs of a fleet message, read where they lie: a console over 100,000 GPUs looks at few values of each."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
+from typing import Final, overload
+
 from ringwatch_proto.v1.query_pb2 import GpuSummary
+from ringwatch_tui.state.columns import GpuColumns, current
+from ringwatch_tui.state.model import GpuReading
+
+_GETTERS: Final = {
+    key: attrgetter(key)
+    for key in ("utilization_percent", "power_watts", "temperature_celsius", "sm_clock_mhz", "reading_age_s")
+}
+
+
+class GpuViews(GpuColumns):
+    """The GPUs of a node's message, which nobody changes any more."""
+
+    __slots__ = ("_messages", "_states")
+
+    def __init__(self, messages: Sequence[GpuSummary]) -> None:
+        self._messages = messages
+        self._states: Sequence[str] | None = None
+
+    def __len__(self) -> int:
+        """Return how many GPUs there are."""
+        return len(self._messages)
+
+    @overload
+    def __getitem__(self, place: int) -> GpuReading: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[GpuReading]: ...
+    def __getitem__(self, place: int | slice) -> GpuReading | Sequence[GpuReading]:
+        """Return the GPU at a place, or those at several."""
+        if isinstance(place, slice):
+            return [GpuView(each) for each in self._messages[place]]
+        return GpuView(self._messages[place])
+
+    def __iter__(self) -> Iterator[GpuReading]:
+        """Yield the GPUs in slot order."""
+        return map(GpuView, self._messages)
+
+    def states(self) -> Sequence[str]:
+        """Return the state of each GPU; looked up once, since several parts of a screen ask."""
+        if self._states is None:
+            self._states = [current(each.state, each.reading_age_s) for each in self._messages]
+        return self._states
+
+    def column(self, key: str) -> Sequence[float]:
+        """Return one reading of each GPU; NaN for absent."""
+        return list(map(_GETTERS[key], self._messages))
 
 
 class GpuView:

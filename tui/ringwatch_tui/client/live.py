@@ -23,7 +23,7 @@ from ringwatch_proto.v1 import (
 )
 from ringwatch_tui.client import decode
 from ringwatch_tui.client.base import RequestRefused
-from ringwatch_tui.client.gpu_view import GpuView
+from ringwatch_tui.client.gpu_view import GpuViews
 from ringwatch_tui.state.model import AuditLog, Fleet, JobDetail, NodeDetail, Run, Runbook
 
 T = TypeVar("T")
@@ -94,9 +94,10 @@ class LiveClient:
     async def follow(self, min_interval_s: float) -> AsyncIterator[Fleet]:
         """Yield snapshots until the stream breaks, then raise UnreachableError."""
         request = query_pb2.FollowFleetRequest(min_interval_s=min_interval_s)
+        known = decode.KnownIncidents()
         try:
             async for message in self._query().FollowFleet(request):
-                yield decode.fleet(message, look=GpuView)
+                yield decode.fleet(message, look=GpuViews, known=known)
         except grpc.aio.AioRpcError as error:
             raise self._translated(error) from error
         raise UnreachableError(f"the collector at {self._address} closed the stream")

@@ -19,7 +19,7 @@ from ringwatch_proto.records import Incident, IncidentState
 from ringwatch_proto.v1.recording_pb2 import Frame
 from ringwatch_tui.client import decode
 from ringwatch_tui.client.base import RequestRefused
-from ringwatch_tui.client.gpu_view import GpuView
+from ringwatch_tui.client.gpu_view import GpuViews
 from ringwatch_tui.state.model import AuditLog, Fleet, JobDetail, NodeDetail, ReplayMark, Run, Runbook
 
 _NS: Final = 1_000_000_000
@@ -126,7 +126,7 @@ class ReplayClient:
 
     async def fleet(self) -> Fleet:
         """Return the fleet of the picture."""
-        return replace(decode.fleet(self._frame().fleet, look=GpuView), replay=self.mark)
+        return replace(decode.fleet(self._frame().fleet, look=GpuViews), replay=self.mark)
 
     async def incident(self, id: str) -> Incident:
         """Return an incident as it was then."""

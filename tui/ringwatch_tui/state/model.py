@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
-from ringwatch_proto.records import NOBODY, Incident, Subject
+from ringwatch_proto.records import NOBODY, Incident, IncidentState, Subject
+from ringwatch_tui.state.columns import GpuColumns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,9 @@ class GpuReading(Protocol):
         ...
 
 
+Gpus = tuple[GpuReading, ...] | GpuColumns
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
     """One GPU by value."""
@@ -110,7 +115,7 @@ class Node:
     last_seen_age_s: float = float("nan")
     labels: Mapping[str, str] = field(default_factory=dict)
     simulated: bool = False
-    gpus: tuple[GpuReading, ...] = ()
+    gpus: Gpus = ()
     job: str = ""
     clock_offset_s: float = float("nan")
 
@@ -157,9 +162,9 @@ class ReplayMark:
     speed: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Fleet:
-    """The whole fleet at one instant of the collector's clock."""
+    """The whole fleet at one instant of the collector's clock. Without slots: it keeps what it worked out."""
 
     collector: str
     wall_s: float
@@ -174,6 +179,21 @@ class Fleet:
     open_left_out: int = 0
     # Set for a picture of the past.
     replay: ReplayMark | None = None
+
+    @cached_property
+    def open_incidents(self) -> tuple[Incident, ...]:
+        """Return the incidents that somebody still has to see to."""
+        return tuple(each for each in self.incidents if each.state is not IncidentState.RESOLVED)
+
+    @cached_property
+    def incident_by_id(self) -> Mapping[str, Incident]:
+        """Return the incidents by id."""
+        return {each.id: each for each in self.incidents}
+
+    @cached_property
+    def simulated_nodes(self) -> int:
+        """Return how many nodes' readings come from a simulator."""
+        return sum(1 for each in self.nodes if each.simulated)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

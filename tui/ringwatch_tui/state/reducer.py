@@ -75,7 +75,7 @@ class ConsoleState:
     @property
     def simulated(self) -> bool:
         """Say whether any node's readings come from a simulator."""
-        return self.fleet is not None and any(node.simulated for node in self.fleet.nodes)
+        return self.fleet is not None and self.fleet.simulated_nodes > 0
 
     def behind_s(self, monotonic_s: float) -> float:
         """Return how old the picture is; it stands still while disconnected, as the picture does."""
@@ -92,10 +92,8 @@ class ConsoleState:
 
     def incident(self, id: str) -> Incident | None:
         """Return an incident by id: the fleet's, or one that was asked for."""
-        for incident in self.fleet.incidents if self.fleet is not None else ():
-            if incident.id == id:
-                return incident
-        return self.incidents.get(id)
+        known = self.fleet.incident_by_id.get(id) if self.fleet is not None else None
+        return known or self.incidents.get(id)
 
     def open_count(self, severity: Severity) -> int:
         """Return how many open incidents have this severity."""
@@ -104,8 +102,7 @@ class ConsoleState:
     @property
     def open_incidents(self) -> tuple[Incident, ...]:
         """Return the incidents that are not resolved."""
-        fleet = self.fleet
-        return () if fleet is None else tuple(each for each in fleet.incidents if is_open(each))
+        return () if self.fleet is None else self.fleet.open_incidents
 
 
 def is_open(incident: Incident) -> bool:

@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from ringwatch_tui.state.columns import column, states
 from ringwatch_tui.state.format import age, duration, number, percent, plural, versus
 from ringwatch_tui.state.model import Fleet, Health, Job, Node
 from ringwatch_tui.state.reducer import ConsoleState, is_open
 from ringwatch_tui.state.text import clip, pad, width
-from ringwatch_tui.views.heat import gpu_state, node_state
+from ringwatch_tui.views.heat import node_state
 from ringwatch_tui.views.lines import (
     BLANK,
     DIM,
@@ -43,7 +44,7 @@ def health_text(health: Health, behind_s: float) -> str:
 def health_line(fleet: Fleet, behind_s: float) -> Line:
     """Return the health sentence with what stands in the way of trusting it."""
     health = fleet.health
-    count = sum(1 for incident in fleet.incidents if is_open(incident))
+    count = len(fleet.open_incidents)
     head = Span("No open incidents" if count == 0 else f"{plural(count, 'open incident')}", STRONG)
     weak = health.rules_active == 0 or not health.input_completeness >= 0.95
     text = Span("; " + health_text(health, behind_s), WARN if weak else DIM)
@@ -99,14 +100,14 @@ def fleet_section(fleet: Fleet) -> Section:
 
 def _fleet_lines(fleet: Fleet, cells: int) -> list[Line]:
     health = fleet.health
-    gpus = [gpu_state(gpu) for node in fleet.nodes for gpu in node.gpus]
+    gpus = _gpu_counts(fleet.nodes)
     known = max(health.nodes_known, len(fleet.nodes))
     nodes_mark = WARN if health.nodes_reporting < known else ""
-    simulated = sum(1 for node in fleet.nodes if node.simulated)
+    simulated = fleet.simulated_nodes
     out = [
         _pair("Nodes", Span(f"{health.nodes_reporting} of {known} reporting", nodes_mark)),
-        *_count_lines("", [node_state(node) for node in fleet.nodes], cells),
-        _pair("GPUs", Span(f"{gpus.count('ok'):,} of {len(gpus):,} ok")),
+        *_count_lines("", Counter(node_state(node) for node in fleet.nodes), cells),
+        _pair("GPUs", Span(f"{gpus['ok']:,} of {gpus.total():,} ok")),
         *_count_lines("", gpus, cells),
         _pair("Jobs", Span(_job_counts(fleet.jobs))),
         _pair("Power", Span(_power(fleet.nodes))),
@@ -127,8 +128,15 @@ def _pair(label: str, value: Span) -> Line:
     return line(Span(pad(label, 8), HEAD), value)
 
 
-def _count_lines(label: str, states: Sequence[str], cells: int) -> list[Line]:
-    counts = Counter(states)
+def _gpu_counts(nodes: Sequence[Node]) -> Counter[str]:
+    """Return how many GPUs are in each state."""
+    counts: Counter[str] = Counter()
+    for node in nodes:
+        counts.update(states(node.gpus))
+    return counts
+
+
+def _count_lines(label: str, counts: Counter[str], cells: int) -> list[Line]:
     spans: list[Span] = []
     for state in _TROUBLE_ORDER:
         if counts[state]:
@@ -151,7 +159,7 @@ def _job_counts(jobs: Sequence[Job]) -> str:
 
 
 def _power(nodes: Sequence[Node]) -> str:
-    watts = [gpu.power_watts for node in nodes for gpu in node.gpus if math.isfinite(gpu.power_watts)]
+    watts = [value for node in nodes for value in column(node.gpus, "power_watts") if math.isfinite(value)]
     if not watts:
         return "-"
     total = sum(watts)
@@ -193,10 +201,10 @@ def _attention_lines(jobs: Sequence[Job], cells: int) -> list[Line]:
 
 def summary_lines(fleet: Fleet, cells: int) -> list[Line]:
     """Return the fleet in two lines, for screens that have no room for panels."""
-    gpus = [gpu_state(gpu) for node in fleet.nodes for gpu in node.gpus]
+    gpus = _gpu_counts(fleet.nodes)
     health = fleet.health
     counts = (
-        f"GPUs {gpus.count('ok'):,}/{len(gpus):,} ok · "
+        f"GPUs {gpus['ok']:,}/{gpus.total():,} ok · "
         f"nodes {health.nodes_reporting}/{max(health.nodes_known, len(fleet.nodes))} reporting · "
         f"jobs {_job_counts(fleet.jobs)}"
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ringwatch_tui.state.columns import column, current, states
 from ringwatch_tui.state.format import STALE_AFTER_S
 from ringwatch_tui.state.model import GpuReading, Node
 from ringwatch_tui.state.text import pad, width
@@ -76,7 +77,7 @@ class Map:
 
 def gpu_state(gpu: GpuReading) -> str:
     """Return the state of a GPU; a reading too old to be called current is no data."""
-    return "silent" if gpu.state == "ok" and gpu.reading_age_s > STALE_AFTER_S else gpu.state
+    return current(gpu.state, gpu.reading_age_s)
 
 
 def node_state(node: Node) -> str:
@@ -101,17 +102,22 @@ def _cell(node: str, title: str, state: str, value: float, metric: Metric) -> Ce
 
 def node_cell(node: Node, metric: Metric) -> Cell:
     """Return one cell for a node: its own state or its worst GPU's, whichever is worse."""
-    states = {node_state(node)}
-    total, count = 0.0, 0
-    # One pass without a list or a call a GPU: this runs for every GPU of the fleet at every picture.
-    for gpu in node.gpus:
-        state = gpu.state
-        states.add("silent" if state == "ok" and gpu.reading_age_s > STALE_AFTER_S else state)
-        value = getattr(gpu, metric.key)
-        if value == value:  # noqa: PLR0124  (not NaN)
-            total, count = total + value, count + 1
-    worst = max(states, key=lambda state: state_of(state)[2])
-    return _cell(node.name, node.name, worst, total / count if count else math.nan, metric)
+    # By column, without an object a GPU: this runs for the whole fleet at every picture.
+    worst = _worst({node_state(node), *states(node.gpus)})
+    if state_of(worst)[2]:
+        return _cell(node.name, node.name, worst, math.nan, metric)
+    values = column(node.gpus, metric.key)
+    total = sum(values)
+    if total != total:  # noqa: PLR0124  (NaN: some are absent)
+        values = [value for value in values if math.isfinite(value)]
+        total = sum(values)
+    return _cell(node.name, node.name, worst, total / len(values) if values else math.nan, metric)
+
+
+def _worst(found: set[str]) -> str:
+    if len(found) == 1:
+        return next(iter(found))
+    return max(found, key=lambda state: state_of(state)[2])
 
 
 def node_strip(node: Node, metric: Metric = METRICS[0]) -> tuple[Span, ...]:

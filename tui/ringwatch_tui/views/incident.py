@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Mapping, Sequence
+from operator import attrgetter
 
 from ringwatch_proto.records import Evidence, Finding, Incident, IncidentState, Subject
 from ringwatch_tui.state.format import age, clock, number, plural
@@ -20,6 +21,7 @@ from ringwatch_tui.views.lines import (
     WARN,
     Build,
     Column,
+    LazyRows,
     Line,
     Row,
     Section,
@@ -44,6 +46,10 @@ _COLUMNS = (
 )
 
 
+_OPENED = attrgetter("opened_s")
+_SEVERITY = attrgetter("severity")
+
+
 def incident_table(
     incidents: Sequence[Incident],
     now_s: float,
@@ -55,8 +61,20 @@ def incident_table(
 ) -> Table:
     """Return the incidents, open ones first, worst and newest on top."""
     by_id = {run.id: run for run in runs}
-    rows = [_row(each, now_s, by_id.get(each.run), devices or {}) for each in sorted(incidents, key=urgency)]
-    return Table(columns=_COLUMNS, rows=tuple(row for row in rows if matches(terms, row.fields)), empty=empty)
+    names = devices or {}
+    kept = [each for each in by_urgency(incidents) if not terms or matches(terms, _fields(each, names))]
+    rows = LazyRows(
+        [each.id for each in kept],
+        lambda place: _row(kept[place], now_s, by_id.get(kept[place].run), names),
+    )
+    return Table(columns=_COLUMNS, rows=rows, empty=empty)
+
+
+def by_urgency(incidents: Sequence[Incident]) -> list[Incident]:
+    """Return the incidents in the order of lists: by ``urgency``, two quick sorts for one slow key."""
+    found = sorted(incidents, key=_OPENED, reverse=True)
+    found.sort(key=_SEVERITY, reverse=True)
+    return [each for each in found if is_open(each)] + [each for each in found if not is_open(each)]
 
 
 def urgency(incident: Incident) -> tuple[int, int, float]:
@@ -107,7 +125,7 @@ def named(subject: Subject, devices: Mapping[str, str]) -> str:
 def _row(incident: Incident, now_s: float, run: RunBrief | None, devices: Mapping[str, str]) -> Row:
     culprit = incident.culprit
     where = place(culprit, devices)
-    job = culprit.job or next((each.culprit.job for each in incident.findings if each.culprit.job), "")
+    job = _job(incident)
     state = state_span(incident, run)
     return Row(
         id=incident.id,
@@ -122,18 +140,28 @@ def _row(incident: Incident, now_s: float, run: RunBrief | None, devices: Mappin
             "state": state,
             "owner": Span(incident.owner or "-"),
         },
-        fields={
-            "sev": incident.severity.word.lower(),
-            "id": incident.id,
-            "what": incident.summary,
-            "where": where,
-            "job": job,
-            "state": incident.state.value,
-            "owner": incident.owner,
-            "kind": incident.kind.value,
-            "cause": incident.cause,
-        },
+        fields=_fields(incident, devices),
     )
+
+
+def _job(incident: Incident) -> str:
+    return incident.culprit.job or next(
+        (each.culprit.job for each in incident.findings if each.culprit.job), ""
+    )
+
+
+def _fields(incident: Incident, devices: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "sev": incident.severity.word.lower(),
+        "id": incident.id,
+        "what": incident.summary,
+        "where": place(incident.culprit, devices),
+        "job": _job(incident),
+        "state": incident.state.value,
+        "owner": incident.owner,
+        "kind": incident.kind.value,
+        "cause": incident.cause,
+    }
 
 
 def state_span(incident: Incident, run: RunBrief | None = None) -> Span:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, overload
 
 from ringwatch_tui.state.text import clip, pad, width, wrap
 
@@ -118,12 +118,45 @@ class Row:
     fields: Mapping[str, str] = field(default_factory=dict)
 
 
+class LazyRows(Sequence[Row]):
+    """Rows that are made when they are looked at: a list of 10,000 shows forty. ``ids`` is known at once."""
+
+    __slots__ = ("_build", "_made", "ids")
+
+    def __init__(self, ids: Sequence[str], build: Callable[[int], Row]) -> None:
+        self.ids = ids
+        self._build = build
+        self._made: dict[int, Row] = {}
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, place: int) -> Row: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Row]: ...
+    def __getitem__(self, place: int | slice) -> Row | Sequence[Row]:
+        """Return a row, made now if it was not before."""
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self.ids)))]
+        at = range(len(self.ids))[place]
+        if at not in self._made:
+            self._made[at] = self._build(at)
+        return self._made[at]
+
+
+def ids_of(rows: Sequence[Row]) -> Sequence[str]:
+    """Return the id of each row without making one."""
+    return rows.ids if isinstance(rows, LazyRows) else [row.id for row in rows]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """A table for any width. ``empty`` is said when there are no rows."""
 
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    rows: Sequence[Row]
     empty: Build = lambda _cells: ()
 
 

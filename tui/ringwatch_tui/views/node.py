@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ringwatch_tui.state.columns import column, states
 from ringwatch_tui.state.format import STALE_AFTER_S, age, clock, fresh, number
 from ringwatch_tui.state.model import GpuReading, Node, NodeDetail, Trend
 from ringwatch_tui.state.query import Term, matches
@@ -21,6 +22,7 @@ from ringwatch_tui.views.lines import (
     WARN,
     Build,
     Column,
+    LazyRows,
     Line,
     Row,
     Section,
@@ -50,20 +52,20 @@ def node_table(
     nodes: Sequence[Node], *, terms: tuple[Term, ...] = (), empty: Build = lambda _cells: ()
 ) -> Table:
     """Return the nodes, the worst first, then by name."""
-    ordered = sorted(nodes, key=lambda node: (-_badness(node), node.name))
-    rows = (_row(node) for node in ordered)
-    return Table(columns=_COLUMNS, rows=tuple(row for row in rows if matches(terms, row.fields)), empty=empty)
+    kept = [node for node in nodes if not terms or matches(terms, _fields(node))]
+    kept.sort(key=lambda node: (-_badness(node), node.name))
+    rows = LazyRows([node.name for node in kept], lambda place: _row(kept[place]))
+    return Table(columns=_COLUMNS, rows=rows, empty=empty)
 
 
 def _badness(node: Node) -> int:
-    states = [node_state(node), *(gpu_state(gpu) for gpu in node.gpus)]
-    return max(state_of(state)[2] for state in states)
+    return max(state_of(state)[2] for state in {node_state(node), *states(node.gpus)})
 
 
 def _mean(node: Node, key: str, digits: int, unit: str, *, total: bool = False) -> str:
     if node_state(node) == "silent":
         return "?"
-    values = [value for gpu in node.gpus if math.isfinite(value := getattr(gpu, key))]
+    values = [value for value in column(node.gpus, key) if math.isfinite(value)]
     if not values:
         return "-"
     return number(sum(values) if total else sum(values) / len(values), digits, unit)
@@ -72,7 +74,7 @@ def _mean(node: Node, key: str, digits: int, unit: str, *, total: bool = False) 
 def _row(node: Node) -> Row:
     state = node_state(node)
     site = next((node.labels[label] for label in ("su", "rack", "pod") if label in node.labels), "-")
-    note = node.note or ("agent silent" if state == "silent" else "")
+    note = _note(node)
     return Row(
         id=node.name,
         values={
@@ -87,14 +89,18 @@ def _row(node: Node) -> Row:
             "site": Span(site),
             "note": Span(note, DIM),
         },
-        fields={
-            "node": node.name,
-            "state": state,
-            "job": node.job,
-            "note": note,
-            **{key: value for key, value in node.labels.items() if key not in ("node", "state", "job")},
-        },
+        fields=_fields(node),
     )
+
+
+def _note(node: Node) -> str:
+    return node.note or ("agent silent" if node_state(node) == "silent" else "")
+
+
+def _fields(node: Node) -> dict[str, str]:
+    site = {key: value for key, value in node.labels.items() if key not in ("node", "state", "job")}
+    own = {"node": node.name, "state": node_state(node), "job": node.job, "note": _note(node)}
+    return {**own, **site}
 
 
 def headline(node: Node) -> Line:

@@ -23,6 +23,7 @@ from ringwatch_tui.views.lines import (
     Table,
     columns_for,
     header_line,
+    ids_of,
     row_line,
 )
 from ringwatch_tui.widgets.paint import base_style, looks_of, marker, set_frame, strip_of
@@ -65,6 +66,8 @@ class VTable(ScrollView, can_focus=True):
         super().__init__(id=id, classes=classes)
         self._table = Table(columns=(), rows=())
         self._header = 1 if header else 0
+        self._ids: Sequence[str] = ()
+        self._places: dict[str, int] = {}
         self._selected = ""
         self._columns: Sequence[Column] = ()
 
@@ -80,14 +83,12 @@ class VTable(ScrollView, can_focus=True):
 
     def show(self, table: Table, *, title: str | None = None, hint: str | None = None) -> bool:
         """Show other rows; return whether the order of those there changed under the operator's hand."""
-        before = [row.id for row in self._table.rows]
+        before, after = self._ids, ids_of(table.rows)
         set_frame(self, title, hint)
-        after = [row.id for row in table.rows]
-        if table.rows == self._table.rows and table.columns == self._table.columns and table.rows:
-            return False
         lost, old = self._index(), self._table
-        self._table = table
-        if self._selected not in after:
+        self._table, self._ids = table, after
+        self._places = {id: place for place, id in enumerate(after)}
+        if self._selected not in self._places:
             self._selected = after[min(lost, len(after) - 1)] if after else ""
         self._resize()
         if before == after and after and old.columns == table.columns:
@@ -98,10 +99,11 @@ class VTable(ScrollView, can_focus=True):
 
     def _refresh_rows(self, before: Sequence[Row], after: Sequence[Row]) -> None:
         """Paint only what changed in rows that stand where they stood: often no more than an age."""
+        top = self.scroll_offset.y
         regions = [
             region
-            for y, (was, now) in enumerate(zip(before, after, strict=True))
-            if was != now
+            for y in range(top, min(len(after), top + self.scrollable_content_region.height))
+            if (was := before[y]) != (now := after[y])
             for region in self._changed(y, was, now)
         ]
         if len(regions) > _REGIONS_AT_MOST:
@@ -122,7 +124,7 @@ class VTable(ScrollView, can_focus=True):
 
     def select(self, id: str) -> bool:
         """Select an object if it is listed; say whether that changed anything."""
-        if id == self._selected or all(row.id != id for row in self._table.rows):
+        if id == self._selected or id not in self._places:
             return False
         self._selected = id
         self._reveal()
@@ -135,7 +137,7 @@ class VTable(ScrollView, can_focus=True):
             self.post_message(self.Selected(self, id))
 
     def _index(self) -> int:
-        return next((index for index, row in enumerate(self._table.rows) if row.id == self._selected), 0)
+        return self._places.get(self._selected, 0)
 
     def _resize(self) -> None:
         cells = self.scrollable_content_region.width
@@ -170,7 +172,7 @@ class VTable(ScrollView, can_focus=True):
     def action_jump(self, index: int) -> None:
         """Select the row at this place; -1 is the last."""
         if self._table.rows:
-            self._choose(self._table.rows[index].id)
+            self._choose(self._ids[index])
 
     def action_page(self, by: int) -> None:
         """Select the row a page further."""
@@ -185,7 +187,7 @@ class VTable(ScrollView, can_focus=True):
         """Select the row under the mouse; open it on the second click."""
         index = event.y - self.gutter.top - self._header + self.scroll_offset.y
         if 0 <= index < len(self._table.rows):
-            self._choose(self._table.rows[index].id)
+            self._choose(self._ids[index])
             if event.chain > 1:
                 self.action_open()
 
