@@ -86,7 +86,7 @@ class Housekeeper:
             self._audit.append(
                 actor="ringwatch",
                 action="store.replaced",
-                reason="the database was corrupt; what could be read of it was kept",
+                reason="the database was corrupt or removed; what could be read of it was kept",
                 result="done",
             )
         )

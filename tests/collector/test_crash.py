@@ -112,7 +112,7 @@ class SpooledNode:
             if sequence % 5 == 0 or sequence == self.most:
                 await client.until_acknowledged(sequence)
                 self._heard(client.acknowledged)
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.02)
 
     def _heard(self, acknowledged: int) -> None:
         self.acknowledged = max(self.acknowledged, acknowledged)
@@ -201,7 +201,7 @@ async def test_kill_9_at_50_random_moments_loses_nothing_and_doubles_nothing(
 
     Fifty kills on SQLite, ten on PostgreSQL, whose server is not what is killed.
     """
-    nodes = [SpooledNode(f"n{at}", 5_000, xid_at=20 + 25 * at) for at in range(6)]
+    nodes = [SpooledNode(f"n{at}", 5_000, xid_at=20 + 25 * at) for at in range(4)]
     lives = Lives(tmp_path, "--database-url", url, "--config", _telling(tmp_path, receiver))
     reporting = [asyncio.create_task(node.report(lives.address)) for node in nodes]
     await _lives_of_random_length(lives, nodes, 50 if url.startswith("sqlite") else 10)

@@ -8,13 +8,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from ringwatch_collector.store import salvage
-from ringwatch_collector.store.engine import check_file, is_corrupt, open_engine, sqlite_file, writing
+from ringwatch_collector.store.engine import (
+    check_file,
+    copy_to,
+    is_corrupt,
+    open_engine,
+    sqlite_file,
+    writing,
+)
 from ringwatch_collector.store.schema import upgrade
 from ringwatch_proto.errors import StoreError
 
@@ -34,6 +42,7 @@ class Database:
         self._healing = threading.Lock()
         self.healed = 0
         self._complete = False
+        self._inode = 0
         # Called on the thread that found the damage, once a fresh file stands in.
         self.on_healed: Callable[[], None] = lambda: None
         try:
@@ -70,10 +79,41 @@ class Database:
                 if "locked" not in _reason(error) or time.monotonic() > until_s:
                     raise
         self._complete = True
+        file = sqlite_file(self.engine)
+        self._inode = _inode(file) if file is not None else 0
+
+    @property
+    def is_lost(self) -> bool:
+        """Return whether the file was removed or replaced under us: SQLite would write on into nowhere."""
+        file = sqlite_file(self.engine)
+        return file is not None and _inode(file) != self._inode
+
+    def refound(self) -> None:
+        """Write what the removed file held to where it lay, from the connections that still hold it open."""
+        with self._healing:
+            file = sqlite_file(self.engine)
+            if file is None or not self.is_lost:
+                return
+            _LOG.error("%s was removed or replaced while in use: writing it anew", file)
+            try:
+                if file.exists():
+                    salvage.move_aside(file)
+                copy_to(self.engine, file)
+            except (sqlite3.Error, SQLAlchemyError, OSError) as error:
+                _LOG.error("what %s held could not be written anew: %s", file, _reason(error))
+            self.engine.dispose()
+            self._complete = False
+            self.engine = open_engine(self._url)
+            self._upgrade()
+            self.healed += 1
+        self.on_healed()
 
     def ensure(self) -> None:
-        """Finish what a full disk kept from being finished when a fresh file was made."""
+        """See to it that what is written next stays: called by the writer before each commit."""
+        if self.is_lost:
+            self.refound()
         if not self._complete:
+            # A full disk kept a fresh file from being finished.
             with self._healing:
                 self._upgrade()
 
@@ -135,6 +175,13 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def _inode(file: Path) -> int:
+    try:
+        return file.stat().st_ino
+    except OSError:
+        return 0
 
 
 def _reason(error: BaseException) -> str:

@@ -110,6 +110,16 @@ def give_back_pages(engine: Engine, pages: int) -> int:
         pooled.close()
 
 
+def copy_to(engine: Engine, file: Path) -> None:
+    """Write all that an open connection sees to a file that is not there yet. SQLite only."""
+    pooled = engine.raw_connection()
+    try:
+        connection: Any = pooled.driver_connection
+        connection.execute("vacuum into ?", (str(file),))
+    finally:
+        pooled.close()
+
+
 def insert_new(engine: Engine, table: Table) -> Insert:
     """Return an insert that leaves rows alone which are there already."""
     return _insert(engine, table).on_conflict_do_nothing()

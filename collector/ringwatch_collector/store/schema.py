@@ -14,6 +14,8 @@ from ringwatch_collector.store.tables import SCHEMA_REVISION
 from ringwatch_proto.errors import StoreError
 
 _LOG: Final = logging.getLogger("ringwatch.collector.store")
+# What it has to say, the line of ours says in one.
+logging.getLogger("alembic").setLevel(logging.WARNING)
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
 # Any number, as long as every Ringwatch takes the same one.
 _LOCK_KEY: Final = 0x72_77_5F_64_62

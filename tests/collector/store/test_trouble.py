@@ -98,6 +98,26 @@ async def test_corruption_met_while_running_is_healed_and_the_write_that_met_it_
     store.close()
 
 
+@pytest.mark.parametrize("stranger", [False, True])
+async def test_a_file_that_is_removed_while_in_use_is_written_anew_with_all_it_held(
+    tmp_path: Path, stranger: bool
+) -> None:
+    """SQLite would go on to write into a file that has no name: acknowledged events would be gone."""
+    store = Store(sqlite_url(tmp_path), Counters())
+    await store.put_events("s", [(1, 5, EVENT)])
+    for file in tmp_path.glob("ringwatch.db*"):
+        file.unlink()
+    if stranger:
+        (tmp_path / "ringwatch.db").write_bytes(b"someone else's")
+    await store.put_events("s", [(2, 5, EVENT)])
+    await store.put_events("s", [(3, 5, EVENT)])
+    store.close()
+    store = Store(sqlite_url(tmp_path), Counters())
+    assert [number for _, number, _ in store.events()] == [1, 2, 3]
+    assert bool(store.troubles) is stranger
+    store.close()
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Mount a disk of 2 MiB."""
