@@ -8,6 +8,7 @@ from typing import Final
 from ringwatch_collector.diagnosis import (
     board,
     codes,
+    guesses,
     link_lines,
     messages,
     netdevs,
@@ -31,6 +32,7 @@ JUDGES: Final[tuple[Callable[[Scene], Iterator[Conclusion]], ...]] = (
     link_lines.judge,
     ranks.judge,
     steps.judge,
+    guesses.judge,
 )
 
 

@@ -93,7 +93,13 @@ def _only_follows(rows: list[Observation]) -> bool:
     return all(int(each.value) in _FOLLOW_ON for each in rows)
 
 
+_CAUSE: Final = re.compile(r"caused by previous Xid (?P<code>\d{1,3})\b")
+
+
 def _only_effects(where: str, seen: list[Observation]) -> Conclusion:
+    caused = [each for each in seen if _CAUSE.search(each.text)]
+    if caused:
+        return _of_cause(where, seen, caused)
     codes = {int(each.value) for each in seen}
     if 154 in codes:
         last = [each for each in seen if int(each.value) == 154][-1]
@@ -112,6 +118,19 @@ def _only_effects(where: str, seen: list[Observation]) -> Conclusion:
         fault_class="unknown.needs_more_evidence", evidence=quoted(seen), where=where, role=EFFECT,
         note="only follow-on codes: a channel was torn down because something else happened",
         settle=("the first Xid or SXid before these lines", "the job's own log"),
+    )  # fmt: skip
+
+
+def _of_cause(where: str, seen: list[Observation], caused: list[Observation]) -> Conclusion:
+    """Name the Xid that tore a channel down, which the driver tells even where its own line is gone."""
+    found = _CAUSE.search(caused[0].text)
+    meaning = xid.lookup(int(found["code"]) if found else 0, "")
+    # Only a fatal error of a link tears channels down.
+    name = meaning.fault_class.replace("nvlink.nonfatal", "nvlink.fatal")
+    return Conclusion(
+        fault_class=name, evidence=quoted(caused + seen), where=where, role=EFFECT, confidence=0.7,
+        note=f"torn down by Xid {found['code'] if found else ''}, whose own line is not here",
+        settle=("the line of that Xid: dmesg from the same hour",),
     )  # fmt: skip
 
 

@@ -33,6 +33,8 @@ class Conclusion:
     ruled_out: tuple[str, ...] = ()
     settle: tuple[str, ...] = ()
     order: int = 0
+    # A guess from the words of a line whose shape nobody knows: told only for want of anything better.
+    guessed: bool = False
 
     @property
     def about(self) -> FaultClass:
@@ -65,3 +67,5 @@ class Answer:
     verdict: str
     conclusions: tuple[Conclusion, ...]
     benign: tuple[Conclusion, ...] = ()
+    # Lines with words of alarm that no shape of the knowledge explains.
+    unread: tuple[Observation, ...] = ()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
+from ringwatch_collector.diagnosis import guesses
 from ringwatch_collector.diagnosis.conclusion import EFFECT, Conclusion
 from ringwatch_collector.diagnosis.scene import Scene, grouped, quoted
 from ringwatch_knowledge import fault_classes, line_signs
@@ -22,7 +24,12 @@ _SILENCES: Final[dict[str, frozenset[str]]] = {
     "nccl_ib_status": frozenset({"tcp_peer_closed"}),
     "sysrq": frozenset({"panic"}),
     "xid": frozenset({"gsp_heartbeat", "gpu_lost"}),
+    "gpu_lost_nvml": frozenset({"k8s_alloc_failed"}),
+    "nccl_ib_open": frozenset({"nccl_socket_net"}),
+    "k8s_alloc_failed": frozenset({"container_nvml"}),
+    "permission": frozenset({"slurm_prolog"}),
 }
+
 # Judged together with others, elsewhere in this package.
 _ELSEWHERE: Final = frozenset({
     "fm_sxid", "eth_down", "nccl_ib_status", "nccl_ib_event", "watchdog", "hvd_missing", "barrier_missing",
@@ -31,12 +38,15 @@ _ELSEWHERE: Final = frozenset({
     "nccl_socket_net",
 })  # fmt: skip
 
+# A line of a shape that is known to be harmless accuses nobody, whatever words stand in it.
+_BENIGN: Final = frozenset(sign.id for sign in line_signs.signs() if sign.id.startswith("ok_"))
+
 
 def judge(scene: Scene) -> Iterator[Conclusion]:
     """Yield one conclusion for each fault that lines of the catalogue speak for."""
     by_fault: dict[tuple[str, str, str], list[Observation]] = {}
     for sign in line_signs.signs():
-        if sign.role in {"context", "benign"} or sign.id in _ELSEWHERE:
+        if sign.role in {"context", "benign", "hint"} or sign.id in _ELSEWHERE:
             continue
         for each in scene.signs(sign.id):
             if not _silenced(scene, each):
@@ -54,6 +64,7 @@ def judge(scene: Scene) -> Iterator[Conclusion]:
     yield from _powered_off(scene)
     yield from _on_purpose(scene)
     yield from _aer(scene)
+    yield from _apei(scene)
     yield from _blocked(scene)
     yield from _weak(scene)
 
@@ -61,6 +72,10 @@ def judge(scene: Scene) -> Iterator[Conclusion]:
 def _silenced(scene: Scene, seen: Observation) -> bool:
     names = scene.on_line(seen)
     if seen.name == "panic" and scene.signs("sysrq"):
+        return True
+    if guesses.explained_away(scene, seen):
+        return True
+    if any(name in _BENIGN for name in names):
         return True
     if seen.name in {"gsp_heartbeat", "gpu_lost"} and (scene.of("xid") and _told_by_xid(scene, seen)):
         return True
@@ -109,6 +124,22 @@ def _aer(scene: Scene) -> Iterator[Conclusion]:
         )  # fmt: skip
     if soft:
         yield Conclusion(fault_class="pcie.correctable", evidence=quoted(soft), where=_where(soft))
+
+
+_SEVERITY: Final = re.compile(r"event severity: (recoverable|fatal|corrected)")
+
+
+def _apei(scene: Scene) -> Iterator[Conclusion]:
+    """What the firmware reports of memory: severity and section stand on lines of their own."""
+    lines = scene.signs("ghes_memory")
+    memory = [each for each in lines if "section_type: memory" in each.text]
+    severities = {found[1] for each in lines if (found := _SEVERITY.search(each.text))}
+    if memory and severities:
+        hard = severities & {"recoverable", "fatal"}
+        yield Conclusion(
+            fault_class="host_memory.uncorrectable" if hard else "host_memory.correctable",
+            evidence=quoted(lines),
+        )
 
 
 def _blocked(scene: Scene) -> Iterator[Conclusion]:

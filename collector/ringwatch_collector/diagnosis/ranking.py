@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
+from ringwatch_collector.diagnosis import guesses
 from ringwatch_collector.diagnosis.conclusion import EFFECT, ROOT, Answer, Conclusion
 from ringwatch_collector.diagnosis.scene import Scene
 from ringwatch_knowledge.observation import Observation
@@ -38,11 +39,20 @@ def rank(scene: Scene, found: Iterable[Conclusion], recognised_log: bool) -> Ans
     """Return the answer that the conclusions make together."""
     conclusions = _once(found)
     benign = tuple(each for each in conclusions if each.fault_class.startswith("none."))
-    faults = [each for each in conclusions if not each.fault_class.startswith("none.")]
+    faults = _better_than_guesses([each for each in conclusions if not each.fault_class.startswith("none.")])
     faults.sort(key=lambda each: (_tier(each), each.urgency, each.first_s, -each.confidence))
     if faults:
         return Answer(verdict="fault", conclusions=tuple(_explained(faults)), benign=benign)
-    return Answer(verdict=_nothing_wrong(scene, benign, recognised_log), conclusions=(), benign=benign)
+    unread = guesses.unread(scene)
+    verdict = _nothing_wrong(scene, benign, recognised_log)
+    if unread and verdict == "benign" and not benign:
+        verdict = "cannot_tell"
+    return Answer(verdict=verdict, conclusions=(), benign=benign, unread=unread)
+
+
+def _better_than_guesses(faults: list[Conclusion]) -> list[Conclusion]:
+    known = [each for each in faults if not each.guessed]
+    return known or faults
 
 
 def _tier(each: Conclusion) -> int:

@@ -91,7 +91,9 @@ def _named_missing(scene: Scene) -> Iterator[Conclusion]:
         for found in _MISSING.finditer(each.text):
             named = found["ranks"] or found["others"] or found["one"] or ""
             counts.update(int(rank) for rank in re.findall(r"\d{1,7}", named))
-    naming = [each for each in lines if _MISSING.search(each.text)]
+    listed = scene.signs("hvd_list")
+    counts.update(int(each.fields["missing"]) for each in listed)
+    naming = listed + [each for each in lines if _MISSING.search(each.text)]
     ranks = [rank for rank, _ in counts.most_common(8)]
     if not ranks:
         yield Conclusion(
