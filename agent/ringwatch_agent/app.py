@@ -12,6 +12,7 @@ from ringwatch_agent.channel import Tls
 from ringwatch_agent.config import AgentConfig
 from ringwatch_agent.encode import Encoder, NodeIdentity
 from ringwatch_agent.exporter import AgentNumbers, Exporter
+from ringwatch_agent.heap import give_back_now_and_then
 from ringwatch_agent.inspector import Inspector
 from ringwatch_agent.journal import Journal
 from ringwatch_agent.metrics_page import MetricsPage
@@ -76,7 +77,7 @@ class Agent:
         if self._config.metrics != "off":
             await self._page.start(self._config.metrics)
         self._sampler.announce(_started())
-        work = (self._sampler.run(), self._report(), self._persister.run())
+        work = (self._sampler.run(), self._report(), self._persister.run(), give_back_now_and_then())
         tasks: list[asyncio.Task[None]] = [asyncio.create_task(each) for each in work]
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)

@@ -18,10 +18,8 @@ from typing import Final
 
 from ringwatch_agent.app import Agent, enrollment_of, sources_to_look_at
 from ringwatch_agent.config import SETTINGS, AgentConfig, load
+from ringwatch_agent.heap import keep_small
 from ringwatch_agent.look import Look, look, rows
-from ringwatch_agent.running import ask
-from ringwatch_agent.scan import judge
-from ringwatch_agent.scan_words import gaps, objects, screen
 from ringwatch_agent.source_health import SourceHealth
 from ringwatch_agent.sources.all import ALL
 from ringwatch_proto.errors import ConfigError, RingwatchError
@@ -89,6 +87,8 @@ def _flags(arguments: argparse.Namespace) -> Mapping[str, str]:
 
 
 def _run(config: AgentConfig, _: bool) -> int:
+    keep_small()
+
     async def until_told() -> None:
         stop = asyncio.Event()
 
@@ -118,10 +118,18 @@ def _enroll(config: AgentConfig, _: bool) -> int:
     return 0
 
 
+# What only a look needs is loaded by it: an agent that runs for months need not hold two MB of it.
 def _scan(config: AgentConfig, as_json: bool) -> int:
+    from ringwatch_agent.running import ask
+    from ringwatch_agent.scan import judge
+    from ringwatch_agent.scan_words import objects, screen
+
     seen = _look(config)
     scan = judge(seen, sysfs=config.sysfs)
-    print("\n".join(objects(config.node, seen, scan)) if as_json else screen(config.node, seen, scan))
+    running = ask(config.metrics)
+    dropped = running.dropped if running else {}
+    write = objects if as_json else screen
+    print(write(config.node, seen, scan, dropped))
     return _EXIT_OF.get(scan.worst, 0)
 
 
@@ -151,6 +159,9 @@ def _line(readings: Mapping[str, float]) -> str:
 
 
 def _sources(config: AgentConfig, as_json: bool) -> int:
+    from ringwatch_agent.running import ask
+    from ringwatch_agent.scan_words import gaps
+
     seen = _look(config)
     width = max(len(entry.name) for entry in ALL)
     running = ask(config.metrics)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -33,8 +34,12 @@ class RunningAgent:
             f"spool {self.spool_bytes / 2**20:.1f} of {self.spool_limit_bytes / 2**20:.0f} MiB"
             f" ({self.spool_batches} batches){'' if self.spool_on_disk else ', in memory only'}",
         ]
-        losses = ", ".join(f"{count} {kind}" for kind, count in sorted(self.dropped.items()))
-        return "; ".join([*parts, f"dropped since it started: {losses or 'nothing'}"])
+        return "; ".join([*parts, f"dropped since it started: {losses(self.dropped) or 'nothing'}"])
+
+
+def losses(dropped: Mapping[str, int]) -> str:
+    """Return what was dropped, by kind, in words; empty for nothing."""
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(dropped.items()) if count)
 
 
 def ask(metrics: str) -> RunningAgent | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Final
 
 from ringwatch_agent.look import Look, rows
+from ringwatch_agent.running import losses
 from ringwatch_agent.scan import Scan
 from ringwatch_agent.scan_trouble import Trouble
 from ringwatch_proto.records import Severity
@@ -40,8 +41,8 @@ ACTIONS: Final[dict[str, str]] = {
 }
 
 
-def screen(node: str, seen: Look, scan: Scan) -> str:
-    """Return the scan as one screen."""
+def screen(node: str, seen: Look, scan: Scan, dropped: Mapping[str, int]) -> str:
+    """Return the scan as one screen; ``dropped`` is what the running agent lost since it started."""
     lines = [_headline(node, seen, scan), ""]
     for trouble in scan.troubles[:_MOST_LINES]:
         lines += _lines(trouble)
@@ -49,12 +50,18 @@ def screen(node: str, seen: Look, scan: Scan) -> str:
         lines.append(f"     and {len(scan.troubles) - _MOST_LINES} more: --json shows all")
     if not scan.troubles:
         lines.append("     nothing is wrong as far as was seen")
+    if lost := losses(dropped):
+        lines += ["", f"the running agent has dropped since it started: {lost}"]
     lines += ["", *_used(seen), *_unseen(seen, scan)]
     return "\n".join(lines)
 
 
-def objects(node: str, seen: Look, scan: Scan) -> Iterator[str]:
-    """Yield one JSON object a trouble, one for each who uses a GPU, then one of the whole."""
+def objects(node: str, seen: Look, scan: Scan, dropped: Mapping[str, int]) -> str:
+    """Return one JSON object a trouble, one for each who uses a GPU, then one of the whole, a line each."""
+    return "\n".join([*_troubles(scan), *_owners(seen), _whole(node, seen, scan, dropped)])
+
+
+def _troubles(scan: Scan) -> Iterator[str]:
     for trouble in scan.troubles:
         yield json.dumps(
             {
@@ -70,9 +77,15 @@ def objects(node: str, seen: Look, scan: Scan) -> Iterator[str]:
                 "source": trouble.source,
             }
         )
-    yield from (json.dumps({"owner": asdict(owner)}) for owner in seen.owners)
+
+
+def _owners(seen: Look) -> Iterator[str]:
+    return (json.dumps({"owner": asdict(owner)}) for owner in seen.owners)
+
+
+def _whole(node: str, seen: Look, scan: Scan, dropped: Mapping[str, int]) -> str:
     down = {health.name: health.reason or "no answer" for health in seen.health.values() if not health.up}
-    yield json.dumps(
+    return json.dumps(
         {
             "node": node,
             "worst": scan.worst.word if scan.troubles else "OK",
@@ -80,6 +93,7 @@ def objects(node: str, seen: Look, scan: Scan) -> Iterator[str]:
             "gpus": _states(seen),
             "not_read": down,
             "older_faults": scan.older_faults,
+            "dropped": dict(dropped),
             "took_s": round(seen.took_s, 2),
         }
     )

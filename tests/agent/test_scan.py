@@ -236,7 +236,7 @@ def test_every_action_and_runbook_that_a_scan_names_is_there() -> None:
 def test_a_screen_says_what_is_wrong_what_to_do_and_what_was_not_seen() -> None:
     """In a few lines."""
     look = seen({"state": 1}, {})
-    text = screen("n1", look, judge(look, sysfs=Path("/none")))
+    text = screen("n1", look, judge(look, sysfs=Path("/none")), {})
     assert "1 CRIT" in text
     assert "2 GPUs: 1 lost, 1 ok" in text
     assert "CRIT gpu0 (0000:41:00.0)  gpu.off_bus: the driver has lost the GPU" in text
@@ -247,7 +247,7 @@ def test_a_screen_stays_one_screen() -> None:
     """However much is wrong."""
     ill: dict[str, float] = {"remap_failed": 1, "fabric_state": 1, "pcie_link_width": 1}
     look = seen(*[ill] * 8)
-    text = screen("n1", look, judge(look, sysfs=Path("/none")))
+    text = screen("n1", look, judge(look, sysfs=Path("/none")), {})
     assert len(text.splitlines()) < 40
     assert "12 more" in text
 
@@ -255,7 +255,7 @@ def test_a_screen_stays_one_screen() -> None:
 def test_json_is_one_object_a_trouble_and_one_of_the_whole() -> None:
     """For machines."""
     look = seen({"state": 1}, {})
-    trouble, whole = map(json.loads, objects("n1", look, judge(look, sysfs=Path("/none"))))
+    trouble, whole = map(json.loads, objects("n1", look, judge(look, sysfs=Path("/none")), {}).splitlines())
     assert (trouble["component"], trouble["action"], trouble["severity"]) == ("gpu", "reboot_node", "CRIT")
     assert (whole["worst"], whole["gpus"]) == ("CRIT", {"lost": 1, "ok": 1})
 
