@@ -25,10 +25,13 @@ from ringwatch_collector.rpc import Context
 from ringwatch_collector.sessions import Outbox, Sessions
 from ringwatch_collector.store.store import Store
 from ringwatch_collector.streams import Acknowledgements, Ledger, Stream
+from ringwatch_collector.turnstile import Turnstile
 from ringwatch_collector.validate import BadMessage, check_batch, check_hello, clean
 from ringwatch_proto.v1 import telemetry_pb2 as wire
 
 _LOG: Final = logging.getLogger("ringwatch.collector.ingest")
+# About two milliseconds of work between two looks at who wants to be accepted.
+_MESSAGES_A_TURN: Final = 16
 # How long a stream that ends may take to send its last acknowledgement or refusal.
 _LAST_WORDS_S: Final = 1.0
 _SERVICE: Final = "ringwatch.v1.Telemetry"
@@ -58,6 +61,7 @@ class TelemetryService:
         self._counters = counters
         self._name = name
         self._ledger = Ledger()
+        self._turnstile = Turnstile(_MESSAGES_A_TURN)
         self._acknowledgements = Acknowledgements(clock.monotonic_s, lambda: self._streams)
         self._admission = Pace(config.hellos_per_s, int(config.hellos_per_s), clock.monotonic_s)
         self._streams = 0
@@ -126,6 +130,8 @@ class TelemetryService:
             if wait_s:
                 self._counters.throttled += 1
                 await asyncio.sleep(wait_s)
+            if stream.hello is not None and (turn := self._turnstile.take()) is not None:
+                await turn
             try:
                 other = self._take(stream, data)
                 if other is not None:

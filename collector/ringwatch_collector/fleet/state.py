@@ -40,7 +40,6 @@ from ringwatch_proto.v1 import telemetry_pb2 as wire
 _NS = 1_000_000_000
 # A batch older than this is history that a spool kept: it moves no window and proves no restart.
 _LIVE_S = 10.0
-_IDLE_ROUND_S = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +93,9 @@ class FleetState:
         self.recall = Recall({}, started_s)
         # The reference of each job as it was handed out last.
         self._written: dict[str, Reference] = {}
-        # Whether somebody looks at a view across more than one turn of the loop.
-        self.busy = False
+        # Clear while somebody looks at a view across more than one turn of the loop.
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def remember(self, node: str, first_seen_s: float, last_batch_s: float) -> None:
         """Know a node again that reported to an earlier collector, so that its silence is seen."""
@@ -103,9 +103,12 @@ class FleetState:
         self.nodes.last_batch_s[index] = last_batch_s
 
     def hello(self, hello: wire.Hello, now_s: float) -> Node:
-        """Bind what a node says it will send; not while ``busy``, for it moves what is looked at."""
-        self.settle()
+        """Bind what a node says it will send; not before ``idle``, for it moves what is looked at."""
         node = self.nodes.add(hello.node, now_s)
+        if self._waves.holds(node.index):
+            # What waits was written under the Hello before. Others' batches need not be written for it:
+            # a fleet that comes back says a Hello after the other between its batches.
+            self.settle()
         named: set[Table] = set()
         for schema in hello.tables:
             table = Table(schema.table)
@@ -178,20 +181,20 @@ class FleetState:
     @contextmanager
     def looking(self) -> Iterator[None]:
         """Keep what a view shows as it is until the end of the block; batches wait, Hellos have to."""
-        self.busy = True
+        self._idle.clear()
         try:
             yield
         finally:
-            self.busy = False
+            self._idle.set()
 
     async def idle(self) -> None:
         """Wait until nobody looks: what a Hello changes must not move under a detector."""
-        while self.busy:
-            await asyncio.sleep(_IDLE_ROUND_S)
+        while not self._idle.is_set():
+            await self._idle.wait()
 
     def settle(self) -> None:
         """Write what waits, unless somebody looks at the fleet just now."""
-        if self.busy:
+        if not self._idle.is_set():
             return
         self._waiting_bytes = 0
         for wave in self._waves.take():

@@ -102,6 +102,10 @@ class Waves:
             self._waves.append(Wave())
         return self._waves[depth]
 
+    def holds(self, node: int) -> bool:
+        """Return whether a batch of the node waits."""
+        return node in self._depth
+
     def take(self) -> Iterator[Wave]:
         """Hand out what waits, oldest batches first, and begin anew."""
         waves, self._waves, self._depth = self._waves, [], {}

@@ -9,9 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -20,7 +18,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -56,6 +54,7 @@ class Watched:
 
     port: int
     metrics_port: int
+    running: subprocess.Popen[str]
     process: psutil.Process
     rss_mb: float = 0.0
     looks_s: dict[str, float] = field(default_factory=dict)
@@ -79,6 +78,20 @@ class Watched:
         self.looks_s = {quantile: float(value) for quantile, value in _LOOKS.findall(page)}
         self.taken = float(found.group(1)) if (found := _TAKEN.search(page)) else math.nan
         return True
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self.running.kill()
+        self.running.wait()
+        if self.running.stdout is not None:
+            self.running.stdout.close()
+
+    def end(self) -> None:
+        """End it in order, or as a crash does when that takes too long."""
+        self.running.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self.running.wait(15.0)
+        self.kill()
 
     def watch(self) -> None:
         """Note the most memory until told to stop."""
@@ -106,7 +119,12 @@ def start(folder: Path, port: int) -> Watched:
     if not line:
         raise RuntimeError(f"the collector does not start: {(folder / 'log').read_text()[-2000:]}")
     said = json.loads(line)
-    return Watched(port=port, metrics_port=said["metrics_port"], process=psutil.Process(running.pid))
+    return Watched(
+        port=port,
+        metrics_port=said["metrics_port"],
+        running=running,
+        process=psutil.Process(running.pid),
+    )
 
 
 @contextmanager
@@ -149,7 +167,7 @@ def measure(load: Load) -> Measured:
             return _measured(load, said, watched, cores)
         finally:
             watched.asked.set()
-            _end(watched.process)
+            watched.end()
 
 
 def _tell(admitted: dict[str, Any], said: dict[str, Any], load: Load) -> None:
@@ -186,8 +204,7 @@ def returned(load: Load, kill_after_s: float) -> dict[str, float]:
         with loading(load, port, kill_after_s) as running:
             _said(running)
             time.sleep(kill_after_s)
-            os.kill(watched.process.pid, signal.SIGKILL)
-            watched.process.wait()
+            watched.kill()
             killed_s = time.monotonic()
             watched = start(folder, port)
             serving_s = time.monotonic() - killed_s
@@ -196,23 +213,13 @@ def returned(load: Load, kill_after_s: float) -> dict[str, float]:
                 whole_s = time.monotonic() - killed_s
                 said = _said(running)
             finally:
-                _end(watched.process)
+                watched.end()
     return {
         "connections": load.connections,
         "serving_again_s": round(serving_s, 2),
         "all_reporting_again_s": round(whole_s, 2),
         "lost": said["sent"] - said["acknowledged"],
     }
-
-
-def _end(process: psutil.Process) -> None:
-    try:
-        process.terminate()
-        process.wait(15.0)
-    except psutil.TimeoutExpired:
-        process.kill()
-    except psutil.NoSuchProcess:
-        return
 
 
 def main(argv: Sequence[str]) -> int:

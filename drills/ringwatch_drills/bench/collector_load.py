@@ -97,6 +97,11 @@ class Link:
         self._announced += len(nodes)
         return len(nodes)
 
+    @property
+    def announced(self) -> bool:
+        """Return whether every node of it said Hello, or none can."""
+        return self.socket is None or self._announced == len(self.nodes)
+
     def stream_of(self, node: int) -> int:
         """Return the HTTP/2 stream of a node."""
         return 1 + 2 * (node - self.nodes.start)
@@ -113,6 +118,8 @@ class Link:
             except OSError:
                 return
         self._waiting += data
+        if self._waiting:
+            self.fleet.blocked.add(self)
 
     def flush(self) -> None:
         """Send what waits."""
@@ -121,6 +128,8 @@ class Link:
                 del self._waiting[: self.socket.send(self._waiting)]
             except OSError:
                 return
+        if not self._waiting:
+            self.fleet.blocked.discard(self)
 
     @property
     def open(self) -> bool:
@@ -151,6 +160,7 @@ class Link:
             self.fleet.selector.unregister(self.socket)
             self.socket.close()
             self.socket = None
+            self._waiting.clear()
             self.fleet.lost(self)
         self._later(now_s)
 
@@ -197,9 +207,14 @@ class Fleet:
         periods = int(load.seconds * load.hz) + 2
         self._due_s: Floats = np.full((periods + 1, load.nodes), np.nan)
         share = -(-load.nodes // load.connections)
+        # Links whose socket takes no more just now, that are not up, that have Hellos to say.
+        self.blocked: set[Link] = set()
+        self.silent: set[Link] = set()
         self.links = [
             Link(self, first, min(share, load.nodes - first)) for first in range(0, load.nodes, share)
         ]
+        self.down = set(self.links)
+        self._slots = [list(self._of_slot(slot)) for slot in range(_SLOTS)]
         self._templates = (Templates(load, stepping=False), Templates(load))
         # Nodes with batches that were made while nobody took them.
         self._behind: list[int] = []
@@ -229,6 +244,9 @@ class Fleet:
     def lost(self, link: Link) -> None:
         """Note a connection that broke."""
         self.up[link.nodes.start : link.nodes.stop] = False
+        self.blocked.discard(link)
+        self.silent.discard(link)
+        self.down.add(link)
         self.lost_any = True
 
     def acknowledged(self, node: int, number: int) -> None:
@@ -252,7 +270,7 @@ class Fleet:
             for key, _ in self.selector.select(max(0.0, min(until_s - now_s, 0.01))):
                 key.data.receive(now_s)
             self._catch_up()
-            for link in self.links:
+            for link in list(self.blocked):
                 link.flush()
             if time.monotonic() >= until_s:
                 return
@@ -271,14 +289,20 @@ class Fleet:
                 self._send(link, np.array([node]), number)
 
     def _dial(self, now_s: float) -> None:
-        dials = 0
-        for link in self.links:
-            if link.socket is None and now_s >= link.dial_at_s and dials < _DIALS:
-                dials += 1
+        dials = hellos = _DIALS
+        for link in list(self.down):
+            if dials and now_s >= link.dial_at_s:
+                dials -= 1
                 link.dial(now_s)
-        hellos = _DIALS
-        for link in self.links:
+                if link.socket is not None:
+                    self.down.discard(link)
+                    self.silent.add(link)
+        for link in list(self.silent):
             hellos -= link.announce(hellos)
+            if link.announced:
+                self.silent.discard(link)
+            if not hellos:
+                break
 
     def admit(self, until_s: float) -> bool:
         """Wait until every node is welcome."""
@@ -304,7 +328,7 @@ class Fleet:
             self.pump(time.monotonic() + 0.05)
 
     def _report_slot(self, number: int, slot: int, due_s: float) -> None:
-        for link, nodes in self._due(slot):
+        for link, nodes in self._slots[slot]:
             self._made[nodes] = number
             self._due_s[number, nodes] = due_s
             self.tally.sent += nodes.size
@@ -316,7 +340,7 @@ class Fleet:
             else:
                 self._behind += up.tolist()
 
-    def _due(self, slot: int) -> Iterator[tuple[Link, NDArray[np.int64]]]:
+    def _of_slot(self, slot: int) -> Iterator[tuple[Link, NDArray[np.int64]]]:
         """Yield which nodes of each link report in a slot."""
         for at, link in enumerate(self.links):
             count = len(link.nodes)

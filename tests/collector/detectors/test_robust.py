@@ -8,6 +8,8 @@ from ringwatch_collector.detectors.robust import (
     block_starts,
     cusum,
     cusum_threshold,
+    flat_median,
+    median,
     sigma_of,
     step_noise,
 )
@@ -67,3 +69,15 @@ def test_heavy_tailed_noise_seldom_alarms(streams: int) -> None:
     noise = rng.standard_t(3, (100_000 // streams, streams))
     sums, _ = cusum(noise / sigma_of(noise, 0.0))
     assert (sums <= cusum_threshold(streams)).all()
+
+
+def test_the_median_by_sorting_is_that_of_numpy() -> None:
+    """Along either axis, for odd and even counts, for both widths, NaN where there is one."""
+    dice = np.random.default_rng(5)
+    for shape in ((7, 12), (8, 5), (1, 3)):
+        values = dice.standard_normal(shape)
+        values[0, -1] = np.nan
+        for array in (values, values.astype(np.float32)):
+            for axis in (0, 1):
+                np.testing.assert_allclose(median(array, axis), np.median(array, axis=axis))
+    assert flat_median(np.arange(10.0).reshape(2, 5)) == 4.5
