@@ -28,8 +28,8 @@ class AccessConfig:
     """Calls that one caller may make at once."""
     open_streams: int = 32
     """Streams that one person may hold open; agents have one a node."""
-    failed_delay_s: float = 8.0
-    """Longest that the answer to a wrong credential is held back; it doubles from 0.25 s with each."""
+    failed_delay_s: float = 4.0
+    """Longest that the answer to a wrong secret is held back; it doubles from 0.25 s with each."""
     handshake_s: float = 10.0
     """Seconds until a connection is closed that has not finished its handshake."""
     refresh_s: float = 2.0

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -21,9 +21,10 @@ from ringwatch_collector.counters import Counters
 Answer = TypeVar("Answer")
 # A request, or the iterator of a stream of them, and the call's context: what gRPC hands a servicer.
 Serve = Callable[[Any, Any], Awaitable[Answer]]
-ServeStream = Callable[[Any, Any], AsyncIterator[Answer]]
+ServeStream = Callable[[Any, Any], AsyncGenerator[Answer, None]]
 
-_LOG: Final = logging.getLogger("ringwatch.collector.access")
+# What somebody who guesses secrets gets; a console without a token is told at once what it lacks.
+_GUESSES: Final = frozenset({"bad_token", "bad_join_token"})
 _REVOKED: Final = "the credential of this stream is not valid any more"
 
 
@@ -109,7 +110,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc has no ty
         return guarded
 
     def _follow(self, serve: ServeStream[Answer], method: str) -> ServeStream[Answer]:
-        async def guarded(request: object, context: Any) -> AsyncIterator[Answer]:  # noqa: ANN401
+        async def guarded(request: object, context: Any) -> AsyncGenerator[Answer, None]:  # noqa: ANN401
             caller = await self._let_in(context, method)
             set_caller(caller)
             key = _key(caller, context)
@@ -118,10 +119,12 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc has no ty
                 await self._turn_away(context, _too_much("open_streams", sentence))
             self._followers[key] += 1
             try:
-                async for answer in serve(request, context):
-                    if not self._ports.is_good(caller):
-                        await self._turn_away(context, _revoked())
-                    yield answer
+                # Closed with the call: what a servicer holds does not wait for the garbage collector.
+                async with aclosing(serve(request, context)) as answers:
+                    async for answer in answers:
+                        if not self._ports.is_good(caller):
+                            await self._turn_away(context, _revoked())
+                        yield answer
             finally:
                 self._followers[key] -= 1
                 if not self._followers[key]:
@@ -136,12 +139,10 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc has no ty
             await self._turn_away(context, refused)
 
     async def _turn_away(self, context: Any, refused: CallRefused) -> NoReturn:  # noqa: ANN401
-        """Count a refusal and end the call with it; a wrong credential waits for its answer."""
+        """Count a refusal and end the call with it; a wrong secret waits for its answer."""
         self._ports.counters.refused[refused.reason] += 1
-        if refused.code is grpc.StatusCode.UNAUTHENTICATED:
-            address = address_of(context.peer())
-            _LOG.debug("%s: %s", address, refused)
-            await self._ports.failures.hold(address)
+        if refused.reason in _GUESSES:
+            await self._ports.failures.hold(address_of(context.peer()))
         await context.abort(refused.code, str(refused))
         raise refused
 

@@ -67,7 +67,8 @@ def make_files(wish: Wish, *, anew: bool) -> list[Path]:
     """Make the files that are missing and return them; ``anew`` makes all. Raises ConfigError."""
     files = Files(wish.folder)
     try:
-        files.authority.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        files.authority.parent.mkdir(mode=0o700, exist_ok=True)
         made: list[Path] = []
         if anew or not files.authority.exists():
             authority = Authority.new("Ringwatch CA")

@@ -22,6 +22,7 @@ _SHOWN_S: Final = 0.5
 # A partition that was not shown for so long has no detector.
 _GONE_S: Final = 5.0
 _MOST_SHOWN: Final = 64 << 20
+_MOST_INCIDENTS: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,11 @@ class Board:
             whole.runs.extend(part.runs)
         whole.nodes.extend(nodes[name] for name in sorted(nodes))
         whole.incidents.sort(key=lambda each: (each.state == "resolved", -each.severity, -each.opened_ns))
+        beyond = whole.incidents[_MOST_INCIDENTS:]
+        del whole.incidents[_MOST_INCIDENTS:]
+        whole.open_left_out = sum(part.open_left_out for part in parts) + sum(
+            each.state != "resolved" for each in beyond
+        )
         whole.health.CopyFrom(_health([part.health for part in parts]))
         whole.health.nodes_known = len(nodes)
         told = list(dict.fromkeys(text for part in parts for text in part.health.troubles))

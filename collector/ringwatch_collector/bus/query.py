@@ -56,9 +56,13 @@ class BusQuery(query_pb2_grpc.QueryServicer):  # type: ignore[misc]  # the gener
         self._bell = bell
         self._troubles = troubles
 
-    async def GetFleet(self, _request: query_pb2.GetFleetRequest, _context: Context) -> query_pb2.Fleet:
-        """Return the fleet now."""
-        return self._board.fleet(self._troubles())
+    async def GetFleet(self, request: query_pb2.GetFleetRequest, _context: Context) -> query_pb2.Fleet:
+        """Return the fleet now, with all its nodes or a page of them."""
+        fleet = self._board.fleet(self._troubles())
+        if request.most_nodes:
+            del fleet.nodes[request.first_node + request.most_nodes :]
+        del fleet.nodes[: request.first_node]
+        return fleet
 
     async def FollowFleet(
         self, request: query_pb2.FollowFleetRequest, _context: Context

@@ -205,6 +205,8 @@ async def test_people_act_and_silence_from_any_collector(tmp_path: Path, bus: st
         act = query_pb2.IncidentAction(incident=found.id, action="acknowledge", author="ada", text="mine")
         assert (await query.ActOnIncident(act)).state == "acknowledged"
         await until(lambda: is_now("acknowledged"))
+        page = await query.GetFleet(query_pb2.GetFleetRequest(first_node=1, most_nodes=5))
+        assert not page.nodes
         listed = await query.ListSilences(query_pb2.ListSilencesRequest(include_ended=True))
         assert [each.id for each in listed.silences] == ["S-1"]
         trail = await query.ListAudit(query_pb2.ListAuditRequest())
