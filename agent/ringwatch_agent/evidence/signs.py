@@ -66,7 +66,7 @@ class SignReader:
         """Yield each sign that the line shows."""
         if not self._sieve.may(line.text):
             return
-        if "id" in line.text and ("Xid" in line.text or "xid" in line.text.lower()):
+        if "Xid" in line.text or "XID" in line.text or "xid" in line.text:
             yield from self._codes(line)
         for sign, fields in line_signs.match(_ends(line.text)):
             yield observed(

@@ -14,13 +14,15 @@ from ringwatch_knowledge.observation import Observation
 # Words that take the alarm out of a line: a level below warning, nothing counted, an end that was good.
 _QUIET: Final = re.compile(
     r"\bINFO\b|\bDEBUG\b|\bTRACE\b|\[info\]|\blevel=(?:info|debug)\b|(?:^|\s)Normal\s|: I \w+/"
-    r"|\b[Nn]o \w{0,20} ?errors?\b|\b0 (?:\w+ ){0,2}errors?\b|[Ee]rrors?['\"]?\s*[:=]\s*(?:0\b|[Nn]one|null|N/A)"
+    r"|\b[Nn]o \w{0,20} ?errors?\b|\b0 (?:\w+ ){0,2}errors?\b"
+    r"|[Ee]rrors?['\"]?\s*[:=]\s*(?:0\b|[Nn]one|null|N/A)"
     r"|[Rr]ecovered|[Ss]ucce(?:ss|eded)|[Dd]eprecat|FutureWarning|UserWarning"
 )
 _HARMLESS: Final = frozenset(sign.id for sign in line_signs.signs() if sign.role == "benign")
 # Seen anywhere, the first explains the others.
 _EXPLAINS_AWAY: Final[dict[str, frozenset[str]]] = {
-    "fm_no_switch": frozenset({"fm_not_running", "fm_query", "hint_fabric"}),
+    "fm_no_switch": frozenset({"fm_not_running", "fm_query", "hint_fabric", "alarm"}),
+    "rdma_lock_memory": frozenset({"efa_missing", "hint_rdma"}),
 }
 _MOST_QUOTED: Final = 4
 
@@ -50,7 +52,8 @@ def judge(scene: Scene) -> Iterator[Conclusion]:
 
 def unread(scene: Scene) -> tuple[Observation, ...]:
     """Return lines with words of alarm that no shape explains."""
-    return quoted([each for each in scene.signs("alarm") if _alarming(scene, each)], _MOST_QUOTED)
+    lines = [each for each in scene.signs("alarm") if not explained_away(scene, each)]
+    return quoted([each for each in lines if _alarming(scene, each)], _MOST_QUOTED)
 
 
 def _alarming(scene: Scene, seen: Observation) -> bool:

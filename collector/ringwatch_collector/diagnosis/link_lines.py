@@ -55,6 +55,10 @@ _STATUS: Final[dict[int, str]] = {
 _FLUSHED: Final = 5
 
 
+def _code(seen: Observation) -> int:
+    return int(seen.fields.get("status") or seen.fields.get("code") or 0)
+
+
 def _completions(scene: Scene) -> Iterator[Conclusion]:
     events = scene.signs("nccl_ib_event")
     lines = scene.signs("nccl_ib_status")
@@ -71,11 +75,11 @@ def _completions(scene: Scene) -> Iterator[Conclusion]:
             break
     by_fault: dict[str, list[Observation]] = defaultdict(list)
     for each in lines:
-        status = int(each.fields.get("status", "0"))
+        status = _code(each)
         fault = _STATUS.get(status)
         if fault:
             by_fault[fault].append(each)
-        elif status == _FLUSHED and not events and len({row.fields.get("status") for row in lines}) == 1:
+        elif status == _FLUSHED and not events and len({_code(row) for row in lines}) == 1:
             by_fault["collective.peer_lost"].append(each)
     for fault, rows in by_fault.items():
         yield Conclusion(

@@ -28,6 +28,10 @@ _SILENCES: Final[dict[str, frozenset[str]]] = {
     "nccl_ib_open": frozenset({"nccl_socket_net"}),
     "k8s_alloc_failed": frozenset({"container_nvml"}),
     "permission": frozenset({"slurm_prolog"}),
+    "ray_died": frozenset({"sigkill", "segfault"}),
+    "ray_oom": frozenset({"sigkill", "segfault"}),
+    "rdma_lock_memory": frozenset({"oom_job", "efa_missing"}),
+    "wc_retry": frozenset({"rdma_retry"}),
 }
 
 # Judged together with others, elsewhere in this package.
