@@ -94,7 +94,8 @@ async def test_alerts_are_written_with_their_incident_and_listed(tmp_path: Path)
     }
     async with running(tmp_path, alerts=alerts) as rig:
         await _broken_gpu(rig)
-        await eventually(lambda: rig.collector.counters.alerts["failed", "webhook"] > 0)
+        await eventually(lambda: bool(rig.collector.store.notices("webhook")))
+        await eventually(lambda: rig.collector.store.notices("webhook")[0]["tries"] > 0)
         (alert,) = (await rig.query.ListAlerts(query_pb2.ListAlertsRequest(state="waiting"))).alerts
     assert (alert.channel, alert.incident, alert.what, alert.key) == (
         "webhook",
