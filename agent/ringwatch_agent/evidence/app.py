@@ -116,10 +116,15 @@ def _of_tree(name: str, lines: Iterable[Line]) -> Iterator[Line]:
         yield replace(line, text=f"{found[0]}:{line.text}", raw=f"{name}:{line.raw}") if found else line
 
 
+# A time of day or the level of a logging library: what a log has of a form whose date we cannot read.
+_LOG_LINE: Final = re.compile(r"\b\d\d:\d\d:\d\d\b|\b(?:INFO|WARNING|WARN|ERROR|DEBUG)\b")
+
+
 def _is_log(head: bytes) -> bool:
-    """Say whether at least a third of the first lines carry a time."""
+    """Say whether at least a third of the first lines look like a log's."""
     rows = [row for row in head.decode("utf-8", "replace").splitlines()[:100] if row.strip()]
-    return bool(rows) and 3 * sum(stamps.read(row).at_s is not None for row in rows) >= len(rows)
+    logged = [row for row in rows if stamps.read(row).at_s is not None or _LOG_LINE.search(row[:200])]
+    return bool(rows) and 3 * len(logged) >= len(rows)
 
 
 def _lines(piece: Opened, encoding: str, reading: Reading) -> Iterator[Observation]:

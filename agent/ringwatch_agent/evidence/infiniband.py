@@ -1,4 +1,4 @@
-"""Reads the state and the counters of RDMA ports: ibstat, ibstatus, sysfs, perfquery."""
+"""Reads the state and the counters of RDMA ports: ibstat, ibstatus, sysfs, perfquery, ibqueryerrors."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ _SYSFS: Final = re.compile(
     r"[\"']?\s*[:= ]\s*[\"']?(?P<value>[^\"'\\\n]+)"
 )
 _PERF: Final = re.compile(r"^(?P<key>[A-Z][A-Za-z]+(?:\.\w+)?):\.{3,}(?P<value>-?\d+)\s*$")
+# ibqueryerrors: all counters of one port on a line.
+_QUERIED: Final = re.compile(r"\[(?P<key>[A-Z][A-Za-z]{3,40}) == (?P<value>\d{1,20})[ \]]")
+_QUERIED_PORT: Final = re.compile(r"GUID (?P<guid>0x[0-9a-f]{1,16}) port (?P<port>\w{1,5}):")
 # perfquery's names -> those of sysfs.
 PERFQUERY: Final[dict[str, str]] = {
     "SymbolErrorCounter": "symbol_error",
@@ -70,6 +73,11 @@ class PortReader:
             yield port_reading(
                 line, self._device, self._port, _STATES.get(key, key.replace(" ", "_")), found["value"]
             )
+            return
+        if " == " in line.text and (found := _QUERIED_PORT.search(line.text)):
+            for each in _QUERIED.finditer(line.text):
+                key = PERFQUERY.get(each["key"], each["key"])
+                yield port_reading(line, found["guid"], found["port"], key, each["value"])
             return
         found = _PERF.match(line.text)
         if found:

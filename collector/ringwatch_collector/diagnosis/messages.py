@@ -43,7 +43,7 @@ _ELSEWHERE: Final = frozenset({
 })  # fmt: skip
 
 # A line of a shape that is known to be harmless accuses nobody, whatever words stand in it.
-_BENIGN: Final = frozenset(sign.id for sign in line_signs.signs() if sign.id.startswith("ok_"))
+_BENIGN: Final = frozenset(sign.id for sign in line_signs.signs() if sign.role == "benign")
 
 
 def judge(scene: Scene) -> Iterator[Conclusion]:
