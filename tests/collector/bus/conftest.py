@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,3 +44,12 @@ def bus(tmp_path: Path) -> Iterator[str]:
     """Run a NATS of its own."""
     with nats_server(tmp_path / "nats") as url:
         yield url
+
+
+@pytest.fixture(autouse=True)
+def _lost_connections() -> Iterator[None]:
+    """Let go of transports that nats-py leaves to the garbage collector when a connection was lost."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
