@@ -14,6 +14,7 @@ OPERATOR: Final = "operator"
 ROLES: Final = ("viewer", "operator", "approver", "admin")
 
 _LISTS = ("overview", "jobs", "nodes", "incidents", "runbooks")
+_FILTERED = ("jobs", "nodes", "incidents", "runbooks", "audit", "silences", "alerts")
 _INCIDENT = ("overview", "incidents", "incident")
 
 
@@ -49,6 +50,8 @@ class Action:
             "slash": "/",
             "comma": ",",
             "full_stop": ".",
+            "plus": "+",
+            "minus": "-",
             "left_square_bracket": "[",
             "right_square_bracket": "]",
         }.get(self.key, self.key)
@@ -64,7 +67,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         key="enter",
         title="open",
         help="open what is selected",
-        where=(*_LISTS, "incident"),
+        where=(*_LISTS, "incident", "silences", "alerts"),
         weight=10,
         by_widget=True,
     ),
@@ -194,12 +197,62 @@ ACTIONS: Final[tuple[Action, ...]] = (
         weight=26,
     ),
     Action(
+        id="new_silence",
+        key="S",
+        title="hold back",
+        help="hold back what matches, for a time, with the reason",
+        where=("silences",),
+        role=OPERATOR,
+        weight=28,
+    ),
+    Action(
+        id="end_silence",
+        key="X",
+        title="end",
+        help="end the selected silence before its time, with the reason",
+        where=("silences",),
+        role=OPERATOR,
+        weight=29,
+    ),
+    Action(
+        id="span",
+        key="t",
+        title="span",
+        help="let the trends go back 15 minutes, 1 h, 6 h, 24 h, or show the last minutes again",
+        where=("node", "gpu"),
+        weight=28,
+    ),
+    Action(
         id="metric",
         key="m",
         title="metric",
         help="change what the map's ramp shows",
         where=("overview",),
         weight=30,
+    ),
+    Action(
+        id="grouping",
+        key="b",
+        title="by",
+        help="part the map by rack, pod, job, or not at all",
+        where=("overview",),
+        weight=33,
+    ),
+    Action(
+        id="zoom_in",
+        key="plus",
+        title="zoom",
+        help="let a cell of the map stand for a GPU, then a node, then a group, then whatever fits",
+        where=("overview",),
+        weight=34,
+    ),
+    Action(
+        id="zoom_out",
+        key="minus",
+        title="zoom back",
+        help="the same the other way",
+        where=("overview",),
+        weight=71,
     ),
     Action(
         id="next_bad",
@@ -238,15 +291,32 @@ ACTIONS: Final[tuple[Action, ...]] = (
         key="slash",
         title="filter",
         help="keep rows that match: word, field:word, !word, sev:>=warn",
-        where=("jobs", "nodes", "incidents", "runbooks", "audit"),
+        where=_FILTERED,
         weight=32,
+    ),
+    Action(
+        id="mark",
+        key="x",
+        title="mark",
+        help="mark the incident: ack, own, note and silence then act on all marked; esc takes the marks away",
+        where=("overview", "incidents"),
+        role=VIEWER,
+        weight=26,
+    ),
+    Action(
+        id="jump",
+        key="f",
+        title="jump",
+        help="put a letter before each row in sight; pressing it selects the row",
+        where=("overview", *_FILTERED),
+        weight=54,
     ),
     Action(
         id="save_view",
         key="w",
         title="save view",
         help="keep the filter of this list under a name, on this machine",
-        where=("jobs", "nodes", "incidents", "runbooks", "audit"),
+        where=_FILTERED,
         weight=51,
     ),
     Action(
@@ -254,7 +324,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         key="V",
         title="views",
         help="use a filter that was saved",
-        where=("jobs", "nodes", "incidents", "runbooks", "audit"),
+        where=_FILTERED,
         weight=52,
     ),
     Action(
@@ -270,6 +340,15 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action(id="incidents", key="4", title="Incidents", help="open and recent incidents", weight=63),
     Action(id="runbooks", key="5", title="Runbooks", help="every runbook, as written", weight=64),
     Action(id="audit", key="6", title="Audit", help="who did what, when and why", weight=65),
+    Action(id="silences", key="7", title="Silences", help="what is held back, and until when", weight=66),
+    Action(id="alerts", key="8", title="Alerts", help="what was told to whom, and what was not", weight=67),
+    Action(
+        id="settings",
+        key="9",
+        title="Settings",
+        help="how this console was started, what is kept where",
+        weight=68,
+    ),
     Action(
         id="goto", key="colon", title="go to", help="go to a job, node, incident or run by name", weight=55
     ),
@@ -329,6 +408,13 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         id="theme", key="T", title="theme", help="the next of eight themes; the last has no colour", weight=73
+    ),
+    Action(
+        id="ascii",
+        key="U",
+        title="ASCII",
+        help="draw with ASCII only, or with blocks and lines again",
+        weight=73,
     ),
     Action(
         id="quit", key="q", title="quit", help="press twice to leave; runs go on in the collector", weight=74

@@ -13,11 +13,12 @@ from textual.app import App
 from textual.binding import Binding
 from textual.screen import Screen
 
-from ringwatch_tui import actions, errands, operations, palettes, themes
+from ringwatch_tui import actions, errands, operations, palettes, silencing, themes, told
 from ringwatch_tui.client.base import Client
 from ringwatch_tui.client.replay import ReplayClient
 from ringwatch_tui.commands import ActionProvider, ObjectProvider
 from ringwatch_tui.saved_views import ViewsBook, views_file
+from ringwatch_tui.screens.alerting import Alerts, Silences
 from ringwatch_tui.screens.audit import Audit
 from ringwatch_tui.screens.base import Arrived, Open, RingScreen, Target, Wish
 from ringwatch_tui.screens.dialogs import SETTLE_S, Choice, Prompt
@@ -33,6 +34,7 @@ from ringwatch_tui.screens.nodes import Nodes
 from ringwatch_tui.screens.overview import Overview
 from ringwatch_tui.screens.run import RunWalk
 from ringwatch_tui.screens.runbooks import RunbookDetail, Runbooks
+from ringwatch_tui.screens.settings import Settings
 from ringwatch_tui.session import Clocks, Session
 from ringwatch_tui.state import events
 from ringwatch_tui.state.reducer import ConsoleState, held_back
@@ -70,6 +72,9 @@ class Ringwatch(App[None]):
         "incidents": Incidents,
         "runbooks": Runbooks,
         "audit": Audit,
+        "silences": Silences,
+        "alerts": Alerts,
+        "settings": Settings,
     }
     DEFAULT_MODE = "overview"
     BINDINGS: ClassVar = [Binding("ctrl+c", "do_quit", show=False, priority=True)]
@@ -214,8 +219,10 @@ class Ringwatch(App[None]):
             self.session.say(f"{action.title}: not while disconnected", "warn")
         elif action.changes and self._clocks.monotonic() - top.moved_s < SETTLE_S:
             self.session.say(f"the list has just moved: press {action.shown_key} again", "warn")
-        elif name in operations.INCIDENT_OPERATIONS or name in operations.RUN_OPERATIONS:
-            self._operate(name, top.target())
+        elif name in silencing.OPERATIONS:
+            self._silence(name, top.target())
+        elif name in operations.ALL:
+            self._operate(name, top.target(), top.marked())
         elif name in errands.ERRANDS:
             self._run_errand(name, top.target())
         elif not top.local(name):
@@ -224,8 +231,12 @@ class Ringwatch(App[None]):
 
     def _navigate(self, name: str, top: RingScreen) -> None:
         match name:
-            case "overview" | "jobs" | "nodes" | "incidents" | "runbooks" | "audit":
+            case _ if name in self.MODES:
                 self.switch_mode(name)
+            case "ascii":
+                self._ascii = not self._ascii
+                top.set_class(self._ascii, ASCII_CLASS)
+                top.redraw()
             case "back":
                 if len(self.screen_stack) > 1:
                     self.pop_screen()
@@ -295,12 +306,25 @@ class Ringwatch(App[None]):
         )
         self.draw()
 
+    def _desk(self) -> operations.Desk:
+        return operations.Desk(session=self.session, ask=self, user=self._user, open=self.open_object)
+
     @work
-    async def _operate(self, name: str, target: Target | None) -> None:
-        desk = operations.Desk(session=self.session, ask=self, user=self._user, open=self.open_object)
+    async def _silence(self, name: str, target: Target | None) -> None:
+        await silencing.OPERATIONS[name](self._desk(), target.id if target is not None else "")
+        self.draw()
+
+    @work
+    async def _operate(self, name: str, target: Target | None, marked: tuple[str, ...]) -> None:
+        desk = self._desk()
         state = self.session.state
+        several = [found for id in marked if (found := state.incident(id)) is not None]
         if target is None:
             self.session.say("nothing is selected", "warn")
+        elif len(several) > 1 and name in operations.INCIDENT_OPERATIONS:
+            self.session.say(f"{name}: one at a time; esc takes the marks away", "warn")
+        elif name in operations.SEVERAL_OPERATIONS and (found := state.incident(target.id)) is not None:
+            await operations.SEVERAL_OPERATIONS[name](desk, several or [found])
         elif name in operations.INCIDENT_OPERATIONS and (incident := state.incident(target.id)) is not None:
             await operations.INCIDENT_OPERATIONS[name](desk, incident)
         elif name in operations.RUN_OPERATIONS and (run := state.runs.get(target.id)) is not None:
@@ -334,6 +358,19 @@ class Ringwatch(App[None]):
     async def choice(self, title: str, build: Build, options: Sequence[tuple[str, str]]) -> str | None:
         """Ask for one of several; None when the operator turned away."""
         return await self.push_screen_wait(Choice(title, build, options, self._clocks.monotonic))
+
+    def facts(self) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+        """Return how this console was started, by topic: for the settings."""
+        return told.facts(
+            collector=self.watched.client.address,
+            user=self._user,
+            role=self._role,
+            theme=self.theme,
+            ascii_only=self._ascii,
+            withheld=self._withheld,
+            views=self._views.path,
+            state=self.shown_state(),
+        )
 
     def palette_actions(self) -> tuple[actions.Action, ...]:
         """Return what can be done here, for the palette."""

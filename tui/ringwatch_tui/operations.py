@@ -8,9 +8,14 @@ from typing import Final, Protocol
 
 from ringwatch_proto.records import Incident
 from ringwatch_tui.session import Session
+from ringwatch_tui.state.format import plural
 from ringwatch_tui.state.model import Run, RunStep
+from ringwatch_tui.state.text import clip
 from ringwatch_tui.views.lines import BLANK, DIM, STRONG, WARN, Build, Line, Span, labelled, line, paragraph
 from ringwatch_tui.views.run import book_lines
+
+# So many incidents are named in a dialog; the number says the rest.
+_LISTED: Final = 12
 
 
 class Ask(Protocol):
@@ -44,13 +49,21 @@ class Desk:
 
 
 IncidentOperation = Callable[[Desk, Incident], Awaitable[None]]
+# Takes all that are marked, after one dialog that lists them.
+SeveralOperation = Callable[[Desk, Sequence[Incident]], Awaitable[None]]
 RunOperation = Callable[[Desk, Run, RunStep], Awaitable[None]]
-_SILENCES: Final = (("900", "15 minutes"), ("3600", "1 hour"), ("14400", "4 hours"), ("86400", "1 day"))
+SILENCES: Final = (("900", "15 minutes"), ("3600", "1 hour"), ("14400", "4 hours"), ("86400", "1 day"))
 
 
-def _about(incident: Incident, *more: str) -> Build:
+def _about(incidents: Sequence[Incident], *more: str) -> Build:
     def build(cells: int) -> list[Line]:
-        out = paragraph(f"{incident.id}  {incident.summary}", cells, STRONG)
+        out: list[Line] = []
+        for incident in incidents[:_LISTED]:
+            text = f"{incident.id}  {incident.summary}"
+            alone = len(incidents) == 1
+            out.extend(paragraph(text, cells, STRONG) if alone else [line(Span(clip(text, cells), STRONG))])
+        if len(incidents) > _LISTED:
+            out.append(line(Span(f"and {len(incidents) - _LISTED:,} more", WARN)))
         for text in more:
             out.extend(paragraph(text, cells, DIM))
         return out
@@ -58,44 +71,70 @@ def _about(incident: Incident, *more: str) -> Build:
     return build
 
 
-async def acknowledge(desk: Desk, incident: Incident) -> None:
+def _called(incidents: Sequence[Incident]) -> str:
+    return incidents[0].id if len(incidents) == 1 else plural(len(incidents), "incident")
+
+
+async def _act(
+    desk: Desk, incidents: Sequence[Incident], action: str, text: str, silence_s: float = 0.0
+) -> None:
+    """Say the same about each, one after the other; tell how many took it."""
+    done = [await desk.session.act(each.id, action, desk.user, text, silence_s) for each in incidents]
+    if len(done) > 1:
+        failed = done.count(False)
+        tail = f"; {failed} did not take it" if failed else ""
+        said = f"{action} by {desk.user}: {plural(done.count(True), 'incident')}{tail}"
+        desk.session.say(said, "fault" if failed else "info")
+
+
+async def acknowledge(desk: Desk, incidents: Sequence[Incident]) -> None:
     """Say that somebody sees to it; a comment may go with it."""
-    told = _about(incident, "Tells everybody that you see to this. It pages nobody further.")
-    text = await desk.ask.text(f"Acknowledge {incident.id}", told, placeholder="comment (may be empty)")
-    if text is not None:
-        await desk.session.act(incident.id, "acknowledge", desk.user, text)
-
-
-async def own(desk: Desk, incident: Incident) -> None:
-    """Make it one's own."""
-    await desk.session.act(incident.id, "own", desk.user, "")
-
-
-async def note(desk: Desk, incident: Incident) -> None:
-    """Write a note."""
+    told = _about(incidents, "Tells everybody that you see to this. It pages nobody further.")
     text = await desk.ask.text(
-        f"Note on {incident.id}", _about(incident), placeholder="what others should know", required=True
+        f"Acknowledge {_called(incidents)}", told, placeholder="comment (may be empty)"
     )
     if text is not None:
-        await desk.session.act(incident.id, "note", desk.user, text)
+        await _act(desk, incidents, "acknowledge", text)
 
 
-async def silence(desk: Desk, incident: Incident) -> None:
+async def own(desk: Desk, incidents: Sequence[Incident]) -> None:
+    """Make it one's own; several only after a look at which."""
+    if len(incidents) > 1:
+        title = f"Own {_called(incidents)}"
+        yes = await desk.ask.choice(title, _about(incidents), [("yes", "make all of them mine")])
+        if yes is None:
+            return
+    await _act(desk, incidents, "own", "")
+
+
+async def note(desk: Desk, incidents: Sequence[Incident]) -> None:
+    """Write a note."""
+    text = await desk.ask.text(
+        f"Note on {_called(incidents)}",
+        _about(incidents),
+        placeholder="what others should know",
+        required=True,
+    )
+    if text is not None:
+        await _act(desk, incidents, "note", text)
+
+
+async def silence(desk: Desk, incidents: Sequence[Incident]) -> None:
     """Silence it for a time, with a reason."""
-    told = _about(incident, "A silenced incident pages nobody; it goes on in the list.")
-    seconds = await desk.ask.choice(f"Silence {incident.id} for", told, _SILENCES)
+    told = _about(incidents, "A silenced incident pages nobody; it goes on in the list.")
+    seconds = await desk.ask.choice(f"Silence {_called(incidents)} for", told, SILENCES)
     if seconds is None:
         return
-    reason = await desk.ask.text(f"Silence {incident.id}", told, placeholder="reason", required=True)
+    reason = await desk.ask.text(f"Silence {_called(incidents)}", told, placeholder="reason", required=True)
     if reason is not None:
-        await desk.session.act(incident.id, "silence", desk.user, reason, float(seconds))
+        await _act(desk, incidents, "silence", reason, float(seconds))
 
 
 async def resolve(desk: Desk, incident: Incident) -> None:
     """Close it by hand, with a reason."""
     still = "The signal is still seen: it will open again." if incident.active else "The signal is gone."
     reason = await desk.ask.text(
-        f"Resolve {incident.id}", _about(incident, still), placeholder="what fixed it", required=True
+        f"Resolve {incident.id}", _about((incident,), still), placeholder="what fixed it", required=True
     )
     if reason is not None:
         await desk.session.act(incident.id, "resolve", desk.user, reason)
@@ -220,12 +259,14 @@ async def abort(desk: Desk, run: Run, step: RunStep) -> None:
 
 
 INCIDENT_OPERATIONS: Final[dict[str, IncidentOperation]] = {
+    "resolve": resolve,
+    "runbook": runbook,
+}
+SEVERAL_OPERATIONS: Final[dict[str, SeveralOperation]] = {
     "acknowledge": acknowledge,
     "own": own,
     "note": note,
     "silence": silence,
-    "resolve": resolve,
-    "runbook": runbook,
 }
 RUN_OPERATIONS: Final[dict[str, RunOperation]] = {
     "approve": approve,
@@ -235,3 +276,4 @@ RUN_OPERATIONS: Final[dict[str, RunOperation]] = {
     "answer": answer,
     "abort": abort,
 }
+ALL: Final = frozenset({*INCIDENT_OPERATIONS, *SEVERAL_OPERATIONS, *RUN_OPERATIONS})

@@ -37,6 +37,11 @@ class ViewsBook:
     def __init__(self, path: Path) -> None:
         self._path = path
 
+    @property
+    def path(self) -> Path:
+        """Return the file."""
+        return self._path
+
     def views(self, screen: str) -> tuple[SavedView, ...]:
         """Return the views of a list by name; raise ConfigError for a file that is no book of views."""
         return tuple(each for each in self._all() if each.screen == screen)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,8 +16,9 @@ from ringwatch_proto.recording import Kept
 from ringwatch_proto.records import Incident
 from ringwatch_tui.client.base import Client, RequestRefused
 from ringwatch_tui.state import events
-from ringwatch_tui.state.model import Run
+from ringwatch_tui.state.model import History, NodeDetail, Run
 from ringwatch_tui.state.reducer import ConsoleState, reduce
+from ringwatch_tui.state.trends import trends_over
 
 _FIRST_RETRY_S: Final = 0.5
 _LONGEST_RETRY_S: Final = 10.0
@@ -25,15 +26,23 @@ _POLL_S: Final = 1.0
 _AUDIT_RECORDS: Final = 500
 _STEPS: Final = 120
 _NODE_SECONDS: Final = 300.0
+_ALERTS: Final = 500
+# A span is drawn from some 300 points: before another is due there is nothing new to see.
+_HISTORY_STEPS: Final = 300
+_HISTORY_S: Final = 10.0
 NOTICE_S: Final = 6.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Want:
-    """The object whose detail the visible screen shows: kind is incident, job, node or run."""
+    """What the visible screen shows: kind is incident, job, node, run, audit, silences or alerts.
+
+    ``span_s`` is how far back the trends of a node go; 0 stands for the minutes that come with its detail.
+    """
 
     kind: str
     id: str
+    span_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +79,7 @@ class Session:
         self._want: Want | None = None
         self._wake = asyncio.Event()
         self._runbooks_known = False
+        self._history_asked_s: dict[tuple[str, float], float] = {}
         self.state = ConsoleState()
 
     @property
@@ -156,11 +166,55 @@ class Session:
             case "job":
                 self.dispatch(events.JobReceived(detail=await self._client.job(want.id, _STEPS)))
             case "node":
-                self.dispatch(events.NodeReceived(detail=await self._client.node(want.id, _NODE_SECONDS)))
+                detail = await self._client.node(want.id, _NODE_SECONDS)
+                self.dispatch(events.NodeReceived(detail=detail))
+                if want.span_s:
+                    await self._ask_history(detail, want.span_s)
+            case "silences":
+                self.dispatch(events.SilencesReceived(silences=await self._client.silences()))
+            case "alerts":
+                self.dispatch(events.AlertsReceived(alerts=await self._client.alerts(_ALERTS)))
             case "audit":
                 self.dispatch(events.AuditReceived(log=await self._client.audit(_AUDIT_RECORDS)))
             case "run":
                 self.dispatch(events.RunReceived(run=await self._client.run(want.id)))
+
+    async def _ask_history(self, detail: NodeDetail, span_s: float) -> None:
+        """Fetch the node's trends over a span, no oftener than one of its steps shows."""
+        key, now_s = (detail.summary.name, span_s), self._clocks.monotonic()
+        if now_s - self._history_asked_s.get(key, float("-inf")) < max(_HISTORY_S, span_s / _HISTORY_STEPS):
+            return
+        self._history_asked_s = {key: now_s}
+        from_s = self.state.now_s(now_s) - span_s
+        found: list[History] = []
+        troubles: list[str] = []
+        for signal in dict.fromkeys(each.signal for each in detail.trends):
+            try:
+                found.append(await self._client.history(signal, key[0], "", from_s))
+            except RequestRefused as error:
+                troubles.append(str(error))
+        self.dispatch(events.HistoryReceived(node=key[0], span_s=span_s, trends=trends_over(found, troubles)))
+
+    async def put_silence(self, matchers: Sequence[str], author: str, reason: str, seconds: float) -> None:
+        """Hold back what matches; a notice either way."""
+        what = f"silence {' '.join(matchers)}"
+        try:
+            made = await self._client.put_silence(matchers, author, reason, seconds)
+        except (UnreachableError, RequestRefused) as error:
+            self._failed(what, error)
+            return
+        self.say(f"{made.id}: {what} by {author}; it holds {len(made.incidents)} now")
+        self.look_again()
+
+    async def end_silence(self, id: str, author: str, reason: str) -> None:
+        """End a silence; a notice either way."""
+        try:
+            await self._client.end_silence(id, author, reason)
+        except (UnreachableError, RequestRefused) as error:
+            self._failed(f"end silence {id}", error)
+            return
+        self.say(f"{id}: ended by {author}")
+        self.look_again()
 
     def _listed(self) -> tuple[Incident, ...]:
         return self.state.fleet.incidents if self.state.fleet is not None else ()

@@ -8,7 +8,17 @@ from typing import Protocol
 from ringwatch_proto.errors import RingwatchError
 from ringwatch_proto.recording import Kept
 from ringwatch_proto.records import Incident
-from ringwatch_tui.state.model import AuditLog, Fleet, JobDetail, NodeDetail, Run, Runbook
+from ringwatch_tui.state.model import (
+    Alert,
+    AuditLog,
+    Fleet,
+    History,
+    JobDetail,
+    NodeDetail,
+    Run,
+    Runbook,
+    Silence,
+)
 
 
 class RequestRefused(RingwatchError):
@@ -76,6 +86,28 @@ class Client(Protocol):
 
     async def audit(self, limit: int) -> AuditLog:
         """Return the newest records of what people did."""
+        ...
+
+    async def history(self, series: str, node: str, device: str, from_s: float) -> History:
+        """Return a signal of a node from a time until now; no device means all of the node."""
+        ...
+
+    async def silences(self) -> tuple[Silence, ...]:
+        """Return the silences by matcher, also those that ended."""
+        ...
+
+    async def put_silence(
+        self, matchers: Sequence[str], author: str, reason: str, duration_s: float
+    ) -> Silence:
+        """Hold back for a time what all matchers (``field:pattern``) match."""
+        ...
+
+    async def end_silence(self, id: str, author: str, reason: str) -> Silence:
+        """End a silence before its time."""
+        ...
+
+    async def alerts(self, limit: int) -> tuple[Alert, ...]:
+        """Return what was told to whom, and what is still to be told."""
         ...
 
     async def recording(self, since_s: float, until_s: float) -> Sequence[Kept]:

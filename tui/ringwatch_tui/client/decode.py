@@ -6,25 +6,17 @@ An incident that this console is too old to understand is named in ``Fleet.unrea
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Sequence
-from functools import cache
 
 from ringwatch_proto import signals
 from ringwatch_proto.codec import from_ns, incident_from_message, subject_from_message
 from ringwatch_proto.records import Incident
 from ringwatch_proto.v1 import query_pb2, runs_pb2
 from ringwatch_tui.state import model
+from ringwatch_tui.state.text import natural
 
 Look = Callable[[Sequence[query_pb2.GpuSummary]], model.Gpus]
 _NS = 1_000_000_000
-
-
-@cache
-def natural(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Return a sort key under which n9 comes before n10."""
-    parts = re.split(r"([0-9]{1,18})", name)
-    return tuple((1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts if part)
 
 
 class KnownIncidents:

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
 from ringwatch_proto.errors import UnreachableError
 from ringwatch_proto.recording import Kept
 from ringwatch_proto.records import Incident, IncidentState, Note
 from ringwatch_tui.client.base import RequestRefused
-from ringwatch_tui.state.model import AuditLog, Fleet, JobDetail, NodeDetail, Run, Runbook, RunBrief, RunStep
+from ringwatch_tui.state.model import (
+    Alert,
+    AuditLog,
+    Fleet,
+    History,
+    JobDetail,
+    NodeDetail,
+    Run,
+    Runbook,
+    RunBrief,
+    RunStep,
+    Silence,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +47,9 @@ class FakeClient:
         self.asked: list[Asked] = []
         self.tape: tuple[Kept, ...] = ()
         self.log = AuditLog()
+        self.past: dict[str, History] = {}
+        self.held_back: tuple[Silence, ...] = ()
+        self.told: tuple[Alert, ...] = ()
         self.closed = False
         self._up = True
         self._changed = asyncio.Event()
@@ -192,6 +207,53 @@ class FakeClient:
         """Return what was put in ``log``."""
         self._answering()
         return replace(self.log, records=self.log.records[:limit])
+
+    async def history(self, series: str, node: str, device: str, from_s: float) -> History:
+        """Return what was put in ``past``."""
+        del node, device, from_s
+        self._answering()
+        if series not in self.past:
+            raise RequestRefused(f"there is no series {series!r}")
+        return self.past[series]
+
+    async def silences(self) -> tuple[Silence, ...]:
+        """Return what was put in ``held_back``."""
+        self._answering()
+        return self.held_back
+
+    async def put_silence(
+        self, matchers: Sequence[str], author: str, reason: str, duration_s: float
+    ) -> Silence:
+        """Add a silence."""
+        self._answering()
+        self.asked.append(Asked(what="put_silence", about=" ".join(matchers), text=reason, author=author))
+        now_s = self.world.wall_s
+        new = Silence(
+            id=f"S-{len(self.held_back) + 1}",
+            matchers=tuple(matchers),
+            author=author,
+            reason=reason,
+            from_s=now_s,
+            until_s=now_s + duration_s,
+        )
+        self.held_back = (*self.held_back, new)
+        return new
+
+    async def end_silence(self, id: str, author: str, reason: str) -> Silence:
+        """End a silence."""
+        self._answering()
+        self.asked.append(Asked(what="end_silence", about=id, text=reason, author=author))
+        found = next((each for each in self.held_back if each.id == id), None)
+        if found is None:
+            raise RequestRefused(f"no silence {id}")
+        ended = replace(found, ended_s=self.world.wall_s)
+        self.held_back = tuple(ended if each.id == id else each for each in self.held_back)
+        return ended
+
+    async def alerts(self, limit: int) -> tuple[Alert, ...]:
+        """Return what was put in ``told``."""
+        self._answering()
+        return self.told[:limit]
 
     async def recording(self, since_s: float, until_s: float) -> tuple[Kept, ...]:
         """Return the pictures that were put in ``tape``."""

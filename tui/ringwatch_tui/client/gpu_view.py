@@ -7,7 +7,8 @@ from operator import attrgetter
 from typing import Final, overload
 
 from ringwatch_proto.v1.query_pb2 import GpuSummary
-from ringwatch_tui.state.columns import GpuColumns, current
+from ringwatch_tui.state.columns import GpuColumns
+from ringwatch_tui.state.format import STALE_AFTER_S
 from ringwatch_tui.state.model import GpuReading
 
 _GETTERS: Final = {
@@ -46,7 +47,11 @@ class GpuViews(GpuColumns):
     def states(self) -> Sequence[str]:
         """Return the state of each GPU; looked up once, since several parts of a screen ask."""
         if self._states is None:
-            self._states = [current(each.state, each.reading_age_s) for each in self._messages]
+            # The rule of ``current``, without a call a GPU.
+            self._states = [
+                "silent" if (state := each.state) == "ok" and each.reading_age_s > STALE_AFTER_S else state
+                for each in self._messages
+            ]
         return self._states
 
     def column(self, key: str) -> Sequence[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Final, TypeVar
 
 import grpc
@@ -21,10 +21,20 @@ from ringwatch_proto.v1 import (
     runs_pb2,
     runs_pb2_grpc,
 )
-from ringwatch_tui.client import decode
+from ringwatch_tui.client import decode, decode_alerting
 from ringwatch_tui.client.base import RequestRefused
 from ringwatch_tui.client.gpu_view import GpuViews
-from ringwatch_tui.state.model import AuditLog, Fleet, JobDetail, NodeDetail, Run, Runbook
+from ringwatch_tui.state.model import (
+    Alert,
+    AuditLog,
+    Fleet,
+    History,
+    JobDetail,
+    NodeDetail,
+    Run,
+    Runbook,
+    Silence,
+)
 
 T = TypeVar("T")
 # An operator at a console would rather be told than wait.
@@ -164,6 +174,48 @@ class LiveClient:
         """Return the newest records of what people did."""
         request = query_pb2.ListAuditRequest(limit=limit)
         return decode.audit(await self._ask(self._query().ListAudit(request, timeout=_TIMEOUT_S)))
+
+    async def history(self, series: str, node: str, device: str, from_s: float) -> History:
+        """Return a signal of a node from a time until now."""
+        request = query_pb2.HistoryRequest(
+            series=series, node=node, device=device, from_ns=round(from_s * _NS)
+        )
+        answer = await self._ask(self._query().History(request, timeout=_CHANGE_TIMEOUT_S))
+        return decode_alerting.history(answer)
+
+    async def silences(self) -> tuple[Silence, ...]:
+        """Return the silences by matcher, also those that ended."""
+        request = query_pb2.ListSilencesRequest(include_ended=True)
+        answer = await self._ask(self._query().ListSilences(request, timeout=_TIMEOUT_S))
+        return tuple(decode_alerting.silence(each) for each in answer.silences)
+
+    async def put_silence(
+        self, matchers: Sequence[str], author: str, reason: str, duration_s: float
+    ) -> Silence:
+        """Hold back for a time what all matchers match."""
+        request = query_pb2.PutSilenceRequest(
+            matchers=[decode_alerting.matcher(each) for each in matchers],
+            author=author,
+            reason=reason,
+            duration_s=duration_s,
+        )
+        return decode_alerting.silence(
+            await self._ask(self._query().PutSilence(request, timeout=_CHANGE_TIMEOUT_S))
+        )
+
+    async def end_silence(self, id: str, author: str, reason: str) -> Silence:
+        """End a silence before its time."""
+        request = query_pb2.EndSilenceRequest(id=id, author=author, reason=reason)
+        return decode_alerting.silence(
+            await self._ask(self._query().EndSilence(request, timeout=_CHANGE_TIMEOUT_S))
+        )
+
+    async def alerts(self, limit: int) -> tuple[Alert, ...]:
+        """Return what was told to whom, the newest."""
+        answer = await self._ask(
+            self._query().ListAlerts(query_pb2.ListAlertsRequest(limit=limit), timeout=_TIMEOUT_S)
+        )
+        return tuple(decode_alerting.alert(each) for each in answer.alerts)
 
     async def recording(self, since_s: float, until_s: float) -> tuple[Kept, ...]:
         """Return the pictures of a window, compressed again: hours of them have to fit."""

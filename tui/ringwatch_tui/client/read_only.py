@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NoReturn
 
 from ringwatch_proto.records import Incident
 from ringwatch_tui.client.base import RequestRefused
 from ringwatch_tui.client.live import LiveClient
-from ringwatch_tui.state.model import Run
+from ringwatch_tui.state.model import Run, Silence
 
 
 class ReadOnlyClient(LiveClient):
@@ -29,6 +30,18 @@ class ReadOnlyClient(LiveClient):
         """Refuse."""
         del text, author
         _refuse(f"{action} {step} of {run}")
+
+    async def put_silence(
+        self, matchers: Sequence[str], author: str, reason: str, duration_s: float
+    ) -> Silence:
+        """Refuse."""
+        del author, reason, duration_s
+        _refuse(f"silence {' '.join(matchers)}")
+
+    async def end_silence(self, id: str, author: str, reason: str) -> Silence:
+        """Refuse."""
+        del author, reason
+        _refuse(f"end silence {id}")
 
 
 def _refuse(what: str) -> NoReturn:

@@ -20,7 +20,18 @@ from ringwatch_proto.v1.recording_pb2 import Frame
 from ringwatch_tui.client import decode
 from ringwatch_tui.client.base import RequestRefused
 from ringwatch_tui.client.gpu_view import GpuViews
-from ringwatch_tui.state.model import AuditLog, Fleet, JobDetail, NodeDetail, ReplayMark, Run, Runbook
+from ringwatch_tui.state.model import (
+    Alert,
+    AuditLog,
+    Fleet,
+    History,
+    JobDetail,
+    NodeDetail,
+    ReplayMark,
+    Run,
+    Runbook,
+    Silence,
+)
 
 _NS: Final = 1_000_000_000
 SPEEDS: Final = (1.0, 4.0, 16.0)
@@ -192,6 +203,32 @@ class ReplayClient:
         """Refuse: what people did is on the collector, and is not part of a picture."""
         del limit
         raise RequestRefused("the audit log is not part of a recording; L goes back to now")
+
+    async def history(self, series: str, node: str, device: str, from_s: float) -> History:
+        """Refuse: a picture holds the minutes before it."""
+        del node, device, from_s
+        raise RequestRefused(f"{series}: a recording holds the minutes before each picture only")
+
+    async def silences(self) -> tuple[Silence, ...]:
+        """Refuse."""
+        raise RequestRefused("silences are not part of a recording; L goes back to now")
+
+    async def put_silence(
+        self, matchers: Sequence[str], author: str, reason: str, duration_s: float
+    ) -> Silence:
+        """Refuse."""
+        del author, reason, duration_s
+        self._refuse(f"silence {' '.join(matchers)}")
+
+    async def end_silence(self, id: str, author: str, reason: str) -> Silence:
+        """Refuse."""
+        del author, reason
+        self._refuse(f"end silence {id}")
+
+    async def alerts(self, limit: int) -> tuple[Alert, ...]:
+        """Refuse."""
+        del limit
+        raise RequestRefused("alerts are not part of a recording; L goes back to now")
 
     async def recording(self, since_s: float, until_s: float) -> tuple[Kept, ...]:
         """Return the pictures of a window."""

@@ -125,6 +125,14 @@ class RingScreen(Screen[None]):
         """Return the object under the operator's hand."""
         return None
 
+    def marked(self) -> tuple[str, ...]:
+        """Return the ids of the objects that were marked."""
+        return ()
+
+    def clear_marks(self) -> bool:
+        """Take the marks away; say whether there were any."""
+        return False
+
     def fits(self, action: str) -> bool:
         """Say whether an action makes sense for what is shown now; the key bar dims it otherwise."""
         del action
@@ -156,7 +164,7 @@ class RingScreen(Screen[None]):
 
     def _show_keys(self, state: ConsoleState, operator: Operator) -> None:
         cells = self.size.width
-        always = Span("1-6 screens  : go to  ? help " if cells >= 100 else "1-6 : ? help ", DIM)
+        always = Span("1-9 screens  : go to  ? help " if cells >= 100 else "1-9 : ? help ", DIM)
         hints = key_line(self._hints(state, operator), cells - width(always.text) - 1)
         self.query_one("#keys", Bar).show(hints, (always,))
 

@@ -8,7 +8,8 @@ from typing import ClassVar
 from textual.widget import Widget
 from textual.widgets import Input
 
-from ringwatch_tui.screens.base import Open, RingScreen, Target
+from ringwatch_tui.screens.base import Open, Target
+from ringwatch_tui.screens.rows import RowsScreen
 from ringwatch_tui.state.query import Term, parse
 from ringwatch_tui.state.reducer import ConsoleState
 from ringwatch_tui.views.fleet import no_answer
@@ -17,7 +18,7 @@ from ringwatch_tui.widgets.bars import Bar
 from ringwatch_tui.widgets.vtable import VTable
 
 
-class Listing(RingScreen):
+class Listing(RowsScreen):
     """A list of objects of one kind. ``count`` is the number before the filter."""
 
     KIND: ClassVar[str] = ""
@@ -83,6 +84,8 @@ class Listing(RingScreen):
 
     def local(self, action: str) -> bool:
         """Type a filter; esc clears it before it leaves."""
+        if super().local(action):
+            return True
         field = self.query_one(Input)
         if action == "filter":
             field.display = True

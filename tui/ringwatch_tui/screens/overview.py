@@ -9,7 +9,8 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.widget import Widget
 
-from ringwatch_tui.screens.base import Open, RingScreen, Target, keys_of
+from ringwatch_tui.screens.base import Open, Target, keys_of
+from ringwatch_tui.screens.rows import RowsScreen
 from ringwatch_tui.state.model import Fleet
 from ringwatch_tui.state.reducer import ConsoleState
 from ringwatch_tui.views.fleet import (
@@ -28,7 +29,7 @@ from ringwatch_tui.widgets.paint import set_frame
 from ringwatch_tui.widgets.vtable import VTable
 
 
-class Overview(RingScreen):
+class Overview(RowsScreen):
     """Lands the operator on the incident list, with the map above it."""
 
     SCREEN = "overview"
@@ -89,11 +90,15 @@ class Overview(RingScreen):
         heat = self.query_one(HeatMap)
         if action == "metric":
             heat.next_metric()
+        elif action == "grouping":
+            heat.next_grouping()
+        elif action in ("zoom_in", "zoom_out"):
+            heat.zoom(1 if action == "zoom_in" else -1)
         elif action in ("next_bad", "previous_bad"):
             heat.focus()
             heat.next_bad(1 if action == "next_bad" else -1)
         else:
-            return False
+            return super().local(action)
         return True
 
     def on_vtable_opened(self, event: VTable.Opened) -> None:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ringwatch_proto.records import Incident
-from ringwatch_tui.state.model import AuditLog, Fleet, JobDetail, NodeDetail, Run, Runbook
+from ringwatch_tui.state.model import (
+    Alert,
+    AuditLog,
+    Fleet,
+    JobDetail,
+    NodeDetail,
+    Run,
+    Runbook,
+    Silence,
+)
+from ringwatch_tui.state.trends import SpanTrends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +79,29 @@ class AuditReceived:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryReceived:
+    """The trends of a node over a span came."""
+
+    node: str
+    span_s: float
+    trends: SpanTrends
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SilencesReceived:
+    """The silences by matcher came."""
+
+    silences: tuple[Silence, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertsReceived:
+    """What was told to whom came."""
+
+    alerts: tuple[Alert, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DetailMissing:
     """The collector refused a question or does not know the object."""
 
@@ -100,6 +133,9 @@ Event = (
     | RunReceived
     | RunbooksReceived
     | AuditReceived
+    | HistoryReceived
+    | SilencesReceived
+    | AlertsReceived
     | DetailMissing
     | Said
     | PauseToggled

@@ -305,6 +305,61 @@ class NodeDetail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryLine:
+    """One device of a series over a window; a step without a reading is NaN."""
+
+    node: str
+    device: str
+    job: str
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """A series over a window, and who answered: the collector's memory, its history database, or both."""
+
+    series: str
+    unit: str
+    source: str
+    step_s: float
+    resolution_s: float
+    first_s: float
+    lines: tuple[HistoryLine, ...] = ()
+    # Why there is less than was asked for.
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """What is held back for a time: incidents that all matchers match, each ``field:pattern``."""
+
+    id: str
+    matchers: tuple[str, ...]
+    author: str
+    reason: str
+    from_s: float
+    until_s: float
+    ended_s: float | None = None
+    incidents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """What was told to one channel about an incident, or is still to be told."""
+
+    key: str
+    channel: str
+    incident: str
+    what: str
+    state: str
+    tries: int
+    error: str
+    created_s: float
+    due_s: float | None
+    settled_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunbookStep:
     """One step of a runbook as written."""
 

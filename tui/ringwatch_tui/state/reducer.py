@@ -9,7 +9,8 @@ from typing import Final, TypeVar
 from ringwatch_proto.records import Incident, IncidentState, Severity
 from ringwatch_tui.state import events
 from ringwatch_tui.state.format import plural
-from ringwatch_tui.state.model import AuditLog, Fleet, JobDetail, NodeDetail, Run, Runbook
+from ringwatch_tui.state.model import Alert, AuditLog, Fleet, JobDetail, NodeDetail, Run, Runbook, Silence
+from ringwatch_tui.state.trends import SpanTrends
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -57,6 +58,11 @@ class ConsoleState:
     runs: Mapping[str, Run] = field(default_factory=dict)
     runbooks: tuple[Runbook, ...] = ()
     audit: AuditLog = field(default_factory=AuditLog)
+    # The trends of a node over a span, by both.
+    histories: Mapping[tuple[str, float], SpanTrends] = field(default_factory=dict)
+    # None until they came.
+    silences: tuple[Silence, ...] | None = None
+    alerts: tuple[Alert, ...] | None = None
     missing: Mapping[tuple[str, str], str] = field(default_factory=dict)
     notice: Notice | None = None
     paused: bool = False
@@ -117,6 +123,18 @@ def reduce(state: ConsoleState, event: events.Event) -> ConsoleState:
             new = _with_fleet(state, event)
         case events.ConnectionLost():
             new = _disconnected(state, event)
+        case events.Said(text=text, tone=tone, until_s=until_s):
+            new = replace(state, notice=Notice(text=text, tone=tone, until_s=until_s))
+        case events.PauseToggled():
+            new = replace(state, paused=not state.paused, missed=0)
+        case _:
+            new = _with_answer(state, event)
+    return _found(new, event)
+
+
+def _with_answer(state: ConsoleState, event: events.Event) -> ConsoleState:
+    """Return the state with what was asked for."""
+    match event:
         case events.IncidentReceived(incident=incident):
             new = _with_incident(state, incident)
         case events.JobReceived(detail=job):
@@ -129,13 +147,17 @@ def reduce(state: ConsoleState, event: events.Event) -> ConsoleState:
             new = replace(state, runbooks=runbooks)
         case events.AuditReceived(log=log):
             new = replace(state, audit=log)
+        case events.HistoryReceived(node=node_name, span_s=span_s, trends=trends):
+            new = replace(state, histories=_put(state.histories, (node_name, span_s), trends))
+        case events.SilencesReceived(silences=silences):
+            new = replace(state, silences=silences)
+        case events.AlertsReceived(alerts=alerts):
+            new = replace(state, alerts=alerts)
         case events.DetailMissing(kind=kind, id=id, reason=reason):
             new = replace(state, missing=_put(state.missing, (kind, id), reason))
-        case events.Said(text=text, tone=tone, until_s=until_s):
-            new = replace(state, notice=Notice(text=text, tone=tone, until_s=until_s))
-        case events.PauseToggled():
-            new = replace(state, paused=not state.paused, missed=0)
-    return _found(new, event)
+        case _:
+            new = state
+    return new
 
 
 def _put(mapping: Mapping[K, V], key: K, value: V) -> Mapping[K, V]:
@@ -156,6 +178,10 @@ def _found(state: ConsoleState, event: events.Event) -> ConsoleState:
             key = ("node", node.summary.name)
         case events.RunReceived(run=run):
             key = ("run", run.id)
+        case events.SilencesReceived():
+            key = ("silences", "")
+        case events.AlertsReceived():
+            key = ("alerts", "")
         case _:
             return state
     if key not in state.missing:

@@ -7,8 +7,9 @@ that reorder or hide text are replaced by a visible mark.
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 from rich.cells import cell_len, set_cell_size
@@ -93,3 +94,10 @@ def _pieces(word: str, cells: int) -> list[str]:
             start, taken = index, 0
         taken += need
     return [*pieces, word[start:]]
+
+
+@cache
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a sort key under which n9 comes before n10."""
+    parts = re.split(r"([0-9]{1,18})", name)
+    return tuple((1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts if part)

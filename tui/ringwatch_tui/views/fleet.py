@@ -159,10 +159,16 @@ def _job_counts(jobs: Sequence[Job]) -> str:
 
 
 def _power(nodes: Sequence[Node]) -> str:
-    watts = [value for node in nodes for value in column(node.gpus, "power_watts") if math.isfinite(value)]
-    if not watts:
+    total, known = 0.0, False
+    for node in nodes:
+        watts = column(node.gpus, "power_watts")
+        part = sum(watts)
+        if part != part:  # noqa: PLR0124  (NaN: some are absent)
+            watts = [value for value in watts if math.isfinite(value)]
+            part = sum(watts)
+        total, known = total + part, known or bool(watts)
+    if not known:
         return "-"
-    total = sum(watts)
     return f"{total / 1e6:.2f} MW" if total >= 1e6 else f"{total / 1e3:.1f} kW"
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ringwatch_tui.state.format import STALE_AFTER_S, age, fresh
 from ringwatch_tui.state.model import GpuReading, NodeDetail, Reading
+from ringwatch_tui.state.trends import SpanTrends
 from ringwatch_tui.views.heat import gpu_state
 from ringwatch_tui.views.lines import (
     DIM,
@@ -21,7 +22,8 @@ from ringwatch_tui.views.lines import (
     table_lines,
 )
 from ringwatch_tui.views.marks import state_of
-from ringwatch_tui.views.node import event_lines, trend_lines
+from ringwatch_tui.views.node import event_lines
+from ringwatch_tui.views.trends import trends_section
 
 _READINGS = (
     Column(key="signal", title="SIGNAL", cells=30, flex=1),
@@ -54,7 +56,9 @@ def headline(detail: NodeDetail, gpu: GpuReading) -> Line:
     )
 
 
-def sections(detail: NodeDetail, gpu: GpuReading) -> tuple[Section, ...]:
+def sections(
+    detail: NodeDetail, gpu: GpuReading, span_s: float = 0.0, over: SpanTrends | None = None
+) -> tuple[Section, ...]:
     """Return readings, trends and events of the GPU."""
     own = replace(
         detail,
@@ -64,7 +68,7 @@ def sections(detail: NodeDetail, gpu: GpuReading) -> tuple[Section, ...]:
     readings = [each for each in detail.readings if each.device in (gpu.id, gpu.name)]
     return (
         Section(key="readings", title="Readings", build=lambda cells: _readings(readings, cells)),
-        Section(key="trends", title="Trends", build=lambda cells: trend_lines(own, cells)),
+        trends_section(own, span_s, over, frozenset({gpu.id, gpu.name})),
         Section(key="events", title="Events", build=lambda cells: event_lines(own, cells)),
     )
 

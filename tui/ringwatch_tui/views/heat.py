@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Final
 
 from ringwatch_tui.state.columns import column, current, states
 from ringwatch_tui.state.format import STALE_AFTER_S
 from ringwatch_tui.state.model import GpuReading, Node
-from ringwatch_tui.state.text import pad, width
+from ringwatch_tui.state.text import natural, pad, width
 from ringwatch_tui.views.lines import CELL, DIM, HEAD, STRONG, Span
 from ringwatch_tui.views.marks import ramp, state_of
 
 GROUP_LABELS: Final = ("su", "rack", "pod", "cluster")
+# How the map can be parted: by the first site label that tells nodes apart, by one label, by job, not at all.
+BY_ITSELF: Final = ""
+BY_JOB: Final = "job"
+BY_NOTHING: Final = "none"
+# What a cell can stand for: whatever fits, or always the same, and then the map scrolls.
+ZOOMS: Final = ("", "gpu", "node", "group")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +54,9 @@ class Cell:
     rank: int
 
 
+_RANK: Final = attrgetter("rank")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapRow:
     """One line of the map, left to right: cells, and spans that only label or part them."""
@@ -60,6 +70,8 @@ class Map:
 
     rows: tuple[MapRow, ...]
     grain: str
+    # How it is parted: a label, job, or empty.
+    by: str = ""
 
     def placed(self) -> tuple[tuple[int, int, Cell], ...]:
         """Return every cell with its line and column."""
@@ -125,21 +137,61 @@ def node_strip(node: Node, metric: Metric = METRICS[0]) -> tuple[Span, ...]:
     return tuple(Span(cell.glyph, cell.mark) for cell in (gpu_cell(node, gpu, metric) for gpu in node.gpus))
 
 
-def grouped(nodes: Sequence[Node]) -> list[tuple[str, list[Node]]]:
-    """Return the nodes by the first site label that tells them apart; one nameless group without one."""
-    for label in GROUP_LABELS:
-        values = {node.labels.get(label, "") for node in nodes}
-        if len(values) > 1:
-            groups: dict[str, list[Node]] = {}
-            for node in nodes:
-                groups.setdefault(node.labels.get(label, ""), []).append(node)
-            return sorted(groups.items(), key=lambda item: (item[0] == "", item[0]))
-    return [("", list(nodes))] if nodes else []
+def _value(node: Node, by: str) -> str:
+    return node.job if by == BY_JOB else node.labels.get(by, "")
 
 
-def lay_out(nodes: Sequence[Node], cells: int, rows: int, metric: Metric) -> Map:
+def _tells_apart(nodes: Sequence[Node], by: str) -> bool:
+    return len({_value(node, by) for node in nodes}) > 1
+
+
+def groupings(nodes: Sequence[Node]) -> tuple[str, ...]:
+    """Return the ways of parting these nodes that tell any apart, none at all last."""
+    found = [by for by in (*GROUP_LABELS, BY_JOB) if _tells_apart(nodes, by)]
+    return (BY_ITSELF, *found, BY_NOTHING)
+
+
+def grouped(nodes: Sequence[Node], by: str = BY_ITSELF) -> list[tuple[str, list[Node]]]:
+    """Return the nodes in groups, by name; one nameless group where nothing tells them apart."""
+    if by == BY_ITSELF:
+        by = next((each for each in GROUP_LABELS if _tells_apart(nodes, each)), BY_NOTHING)
+    if by == BY_NOTHING:
+        return [("", list(nodes))] if nodes else []
+    groups: dict[str, list[Node]] = {}
+    for node in nodes:
+        groups.setdefault(_value(node, by), []).append(node)
+    return sorted(groups.items(), key=lambda item: (item[0] == "", natural(item[0])))
+
+
+def lay_out(
+    nodes: Sequence[Node],
+    cells: int,
+    rows: int,
+    metric: Metric,
+    *,
+    by: str = BY_ITSELF,
+    zoom: str = "",
+) -> Map:
+    """Return the map parted by a label and with cells of one grain, by itself the finest that fits.
+
+    With a grain that was asked for there may be more rows than fit.
+    """
+    groups = grouped(nodes, by)
+    asked = {
+        "group": ("1 cell = 1 group, worst wins", _group_rows),
+        "gpu": ("1 cell = 1 GPU", _gpu_rows),
+        "node": ("1 cell = 1 node, worst wins", _one_node_rows),
+    }
+    if zoom in asked:
+        grain, build = asked[zoom]
+        return Map(rows=tuple(build(groups, cells, metric)), grain=grain, by=by)
+    return replace(_fitted(nodes, groups, cells, rows, metric), by=by)
+
+
+def _fitted(
+    nodes: Sequence[Node], groups: list[tuple[str, list[Node]]], cells: int, rows: int, metric: Metric
+) -> Map:
     """Return the map with the finest grain that fits: named nodes, GPUs, a node, then several a cell."""
-    groups = grouped(nodes)
     places = sum(len(node.gpus) or 1 for node in nodes)
     if places <= cells * rows:
         whole = [("", list(nodes))]
@@ -233,14 +285,49 @@ def _node_rows(groups: list[tuple[str, list[Node]]], cells: int, metric: Metric,
     room = max(1, cells - label_cells)
     out: list[MapRow] = []
     for name, nodes in groups:
+        cells_of = [node_cell(node, metric) for node in nodes]
         worst = [
-            max((node_cell(node, metric) for node in nodes[start : start + per]), key=lambda cell: cell.rank)
+            max(cells_of[start : start + per], key=_RANK) if per > 1 else cells_of[start]
             for start in range(0, len(nodes), per)
         ]
         for start in range(0, len(worst), room):
             label = (name if start == 0 else "") if name else worst[start].node
             out.append(_labelled(label, label_cells, worst[start : start + room]))
     return out
+
+
+def _one_node_rows(groups: list[tuple[str, list[Node]]], cells: int, metric: Metric) -> list[MapRow]:
+    return _node_rows(groups, cells, metric, 1)
+
+
+def _group_rows(groups: list[tuple[str, list[Node]]], cells: int, metric: Metric) -> list[MapRow]:
+    """Return rows of groups: the name, one cell, and how many of its nodes are not ok."""
+    found = [(name or "(none)", *_group_cell(name or "(none)", nodes, metric)) for name, nodes in groups]
+    name_cells = min(16, max((width(name) for name, _, _ in found), default=0))
+    count_cells = max((len(count) for _, _, count in found), default=0)
+    across = max(1, (cells + 2) // (name_cells + 1 + 1 + 1 + count_cells + 2))
+    out: list[MapRow] = []
+    for start in range(0, len(found), across):
+        items: list[Cell | Span] = []
+        for name, cell, count in found[start : start + across]:
+            mark = STRONG if cell.rank else DIM
+            items.extend([Span(pad(name, name_cells) + " ", mark), cell])
+            items.append(Span(f" {pad(count, count_cells)}  ", mark))
+        out.append(MapRow(items=tuple(items)))
+    return out
+
+
+def _group_cell(name: str, nodes: list[Node], metric: Metric) -> tuple[Cell, str]:
+    """Return the cell of a group, which opens its worst node, and its nodes: ``2/16`` are not ok."""
+    every = [node_cell(node, metric) for node in nodes]
+    bad = sum(1 for cell in every if cell.rank)
+    worst = max(every, key=_RANK)
+    if not bad:
+        values = [value for node in nodes for value in column(node.gpus, metric.key) if math.isfinite(value)]
+        mean = sum(values) / len(values) if values else math.nan
+        return _cell(worst.node, f"{name}: {len(nodes)} nodes ok", "ok", mean, metric), f"{len(nodes)}"
+    title = f"{name}: {bad} of {len(nodes)} nodes not ok, worst {worst.title}"
+    return replace(worst, title=title), f"{bad}/{len(nodes)}"
 
 
 def _labelled(label: str, cells: int, items: Sequence[Cell | Span]) -> MapRow:

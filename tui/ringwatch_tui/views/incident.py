@@ -188,9 +188,22 @@ def headline(incident: Incident, now_s: float) -> Line:
         Span("  owner ", DIM),
         Span(incident.owner or "nobody", "" if incident.owner else WARN),
         Span(f"  {incident.kind.value}", DIM),
-        Span(f"  silenced until {clock(incident.silenced_until_s)}" if silenced else "", DIM),
+        Span(f"  silenced until {clock(incident.silenced_until_s)}{_by(incident)}" if silenced else "", DIM),
+        Span(_lapses(incident, now_s), DIM),
         Span(f"  opened again {incident.reopened} times" if incident.reopened else "", WARN),
     )
+
+
+def _by(incident: Incident) -> str:
+    return f" by {incident.silenced_by}" if incident.silenced_by else ""
+
+
+def _lapses(incident: Incident, now_s: float) -> str:
+    """Return when an acknowledgement ends by itself; it pages again then, if the trouble is still seen."""
+    until_s = incident.acknowledged_until_s
+    if incident.state is not IncidentState.ACKNOWLEDGED or until_s is None:
+        return ""
+    return f"  ack lapses at {clock(until_s)}, in {age(max(0.0, until_s - now_s))}"
 
 
 def sections(

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from ringwatch_tui.state.columns import column, states
 from ringwatch_tui.state.format import STALE_AFTER_S, age, clock, fresh, number
-from ringwatch_tui.state.model import GpuReading, Node, NodeDetail, Trend
+from ringwatch_tui.state.model import GpuReading, Node, NodeDetail
 from ringwatch_tui.state.query import Term, matches
 from ringwatch_tui.state.text import pad, wrap
+from ringwatch_tui.state.trends import SpanTrends
 from ringwatch_tui.views.heat import METRICS, gpu_cell, gpu_state, node_state, node_strip
 from ringwatch_tui.views.lines import (
     DIM,
     FAULT,
-    HEAD,
     INFO,
     PLAIN,
     STRONG,
@@ -32,7 +32,8 @@ from ringwatch_tui.views.lines import (
     paragraph,
     table_lines,
 )
-from ringwatch_tui.views.marks import spark, state_of, state_span
+from ringwatch_tui.views.marks import state_of, state_span
+from ringwatch_tui.views.trends import trends_section
 
 _COLUMNS = (
     Column(key="node", title="NODE", cells=12, flex=1),
@@ -165,45 +166,13 @@ def _gpu_row(node: Node, gpu: GpuReading) -> Row:
     )
 
 
-def sections(detail: NodeDetail) -> tuple[Section, ...]:
-    """Return the node: GPUs, recent trends, what happened, and which sources can be read."""
+def sections(detail: NodeDetail, span_s: float = 0.0, over: SpanTrends | None = None) -> tuple[Section, ...]:
+    """Return the node: GPUs, trends over a span, what happened, and which sources can be read."""
     return (
         Section(key="gpus", title="GPUs", build=lambda cells: table_lines(gpu_table(detail.summary), cells)),
-        Section(key="trends", title="Trends", build=lambda cells: trend_lines(detail, cells)),
+        trends_section(detail, span_s, over),
         Section(key="sources", title="Sources", build=lambda cells: source_lines(detail, cells)),
         Section(key="events", title="Events", build=lambda cells: event_lines(detail, cells)),
-    )
-
-
-def trend_lines(detail: NodeDetail, cells: int) -> list[Line]:
-    """Return recent values of each signal beside its peers' median, what departs most from it first."""
-    names = {gpu.id: gpu.name for gpu in detail.summary.gpus}
-    shown = [trend for trend in detail.trends if any(math.isfinite(value) for value in trend.values)]
-    shown.sort(key=lambda trend: -_departure(trend))
-    if not shown:
-        return [line(Span("No reading of the last minutes.", DIM))]
-    return [_trend_line(trend, names.get(trend.device, trend.device), cells) for trend in shown]
-
-
-def _departure(trend: Trend) -> float:
-    """Return how far the newest value is from the peers', as a share of theirs; 0 without peers."""
-    if not trend.peers or not (math.isfinite(trend.peers[-1]) and math.isfinite(trend.values[-1])):
-        return 0.0
-    return abs(trend.values[-1] - trend.peers[-1]) / max(abs(trend.peers[-1]), 1e-9)
-
-
-def _trend_line(trend: Trend, device: str, cells: int) -> Line:
-    signal = trend.signal.partition(".")[2].removesuffix("_percent").removesuffix("_celsius")
-    newest = number(trend.values[-1], 0, trend.unit)
-    peers = f" (peers {number(trend.peers[-1])})" if trend.peers else ""
-    away = _departure(trend) >= 0.05
-    name_cells = min(26, cells // 3)
-    room = max(4, cells - name_cells - 27)
-    return line(
-        Span(pad(f"{device} {signal}".strip(), name_cells), HEAD),
-        Span(spark(trend.values, room, squeeze=True), WARN if away else ""),
-        Span(f" {newest}", WARN if away else ""),
-        Span(peers, DIM),
     )
 
 

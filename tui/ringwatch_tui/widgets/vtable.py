@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
@@ -16,6 +17,8 @@ from textual.strip import Strip
 from ringwatch_tui.themes import SELECTED
 from ringwatch_tui.views.lines import (
     GAP,
+    INFO,
+    STRONG,
     Column,
     Line,
     Row,
@@ -29,6 +32,7 @@ from ringwatch_tui.views.lines import (
 from ringwatch_tui.widgets.paint import base_style, looks_of, marker, set_frame, strip_of
 
 _MARGIN = 2
+_LETTERS = string.ascii_lowercase + string.ascii_uppercase
 # Above this many changed cells one whole repaint costs less than a region each.
 _REGIONS_AT_MOST = 50
 
@@ -69,12 +73,54 @@ class VTable(ScrollView, can_focus=True):
         self._ids: Sequence[str] = ()
         self._places: dict[str, int] = {}
         self._selected = ""
+        self._marked: set[str] = set()
+        # Letters before the rows in sight, while the next key jumps to one.
+        self._letters: dict[str, str] = {}
         self._columns: Sequence[Column] = ()
 
     @property
     def selected(self) -> str:
         """Return the id of the selected object, empty when there is none."""
         return self._selected
+
+    @property
+    def marked(self) -> tuple[str, ...]:
+        """Return the ids of the marked objects in the order of the rows."""
+        return tuple(id for id in self._ids if id in self._marked) if self._marked else ()
+
+    def toggle_mark(self) -> None:
+        """Mark the selected object, or take its mark away, and go on to the next row."""
+        if self._selected:
+            self._marked ^= {self._selected}
+            self.action_move(1)
+            self.refresh()
+
+    def clear_marks(self) -> bool:
+        """Take every mark away; say whether there was one."""
+        had, self._marked = bool(self._marked), set()
+        if had:
+            self.refresh()
+        return had
+
+    def offer_letters(self) -> None:
+        """Put a letter before each row in sight; the next key selects that row, any other none."""
+        top = self.scroll_offset.y
+        shown = self._ids[top : top + max(0, self.scrollable_content_region.height - self._header)]
+        self._letters = dict(zip(shown, _LETTERS, strict=False))
+        self.focus()
+        self.refresh()
+
+    def on_key(self, event: events.Key) -> None:
+        """Take the letter of a row."""
+        if not self._letters:
+            return
+        found = {letter: id for id, letter in self._letters.items()}.get(event.character or "")
+        self._letters = {}
+        event.stop()
+        event.prevent_default()
+        if found is not None:
+            self._choose(found)
+        self.refresh()
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -88,6 +134,7 @@ class VTable(ScrollView, can_focus=True):
         lost, old = self._index(), self._table
         self._table, self._ids = table, after
         self._places = {id: place for place, id in enumerate(after)}
+        self._marked &= self._places.keys()
         if self._selected not in self._places:
             self._selected = after[min(lost, len(after) - 1)] if after else ""
         self._resize()
@@ -205,8 +252,22 @@ class VTable(ScrollView, can_focus=True):
         row = self._table.rows[index]
         chosen = row.id == self._selected
         under = looks_of(self)[SELECTED] if chosen and self.has_focus else None
-        return self._text(row_line(row, self._columns), cells, chosen=chosen, under=under)
+        return self._text(row_line(row, self._columns), cells, id=row.id, chosen=chosen, under=under)
 
-    def _text(self, content: Line, cells: int, *, chosen: bool = False, under: Style | None = None) -> Strip:
-        start = Span(marker(chosen) + " " * (_MARGIN - 1), "strong" if chosen else "")
-        return strip_of(self, (start, *content), cells, under=under)
+    def _text(
+        self,
+        content: Line,
+        cells: int,
+        *,
+        id: str = "",
+        chosen: bool = False,
+        under: Style | None = None,
+    ) -> Strip:
+        start = Span(marker(chosen), "strong" if chosen else "")
+        return strip_of(self, (*self._before(id, start), *content), cells, under=under)
+
+    def _before(self, id: str, start: Span) -> Line:
+        """Return what stands before a row: the cursor or the letter to press, and the mark."""
+        letter = self._letters.get(id)
+        first = Span(letter, INFO) if letter else start
+        return first, Span("*" if id and id in self._marked else " ", STRONG)
