@@ -21,6 +21,8 @@ from ringwatch_proto.errors import ConfigError
 _OPTIONS: Final = (
     # Probes the bandwidth with a ping for each answer; a stream of kilobytes needs none.
     ("grpc.http2.bdp_probe", 0),
+    # Books about each connection for a debugging service that is not served.
+    ("grpc.enable_channelz", 0),
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,16 @@ def cpu_s(pid: int) -> float:
 
 def memory(pid: int) -> Memory:
     """Return the memory of a process and its children now."""
-    found = [(each.memory_full_info(), each.num_threads()) for each in _tree(pid)]
+    return _sum(_tree(pid))
+
+
+def own_memory(pid: int) -> Memory:
+    """Return the memory of a process now, without its children."""
+    return _sum([psutil.Process(pid)])
+
+
+def _sum(processes: Sequence[psutil.Process]) -> Memory:
+    found = [(each.memory_full_info(), each.num_threads()) for each in processes]
     return Memory(
         rss_mb=_mb(sum(info.rss for info, _ in found)),
         pss_mb=_mb(sum(info.pss for info, _ in found)),

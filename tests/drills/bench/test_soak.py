@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
 from ringwatch_drills.bench.agent import Course, measure
-from ringwatch_drills.bench.soak import soak
+from ringwatch_drills.bench.process_cost import Memory
+from ringwatch_drills.bench.soak import Soaked, Trend, soak
 from ringwatch_drills.bench.soak_trouble import Plan
 
 
@@ -20,7 +24,34 @@ def test_random_faults_and_collector_kills_lose_no_event(tmp_path: Path) -> None
     assert soaked.collector_kills >= 1
     assert sum(soaked.faults.values()) > 5
     assert (soaked.lost, soaked.twice) == (0, 0)
-    assert soaked.processes_peak <= 3
+    assert soaked.is_bounded
+    assert 0 < soaked.main.threads_peak < soaked.threads_peak
+
+
+def _samples(megabytes: Iterable[float], threads: int = 30) -> list[tuple[float, Memory]]:
+    """Return a sample each five seconds of half an hour."""
+    return [
+        (5.0 * number, Memory(rss_mb=0, pss_mb=0, uss_mb=uss_mb, processes=1, threads=threads))
+        for number, uss_mb in enumerate(megabytes)
+    ]
+
+
+def test_what_grows_for_long_is_not_right() -> None:
+    """3 MB an hour over half an hour is a leak; a step in the first minutes and noise are none."""
+    leak = Trend.of(_samples(20 + 3 * 5 * number / 3600 for number in range(360)))
+    assert leak.uss_mb_per_hour == pytest.approx(3.0)
+    assert not Soaked(seconds=1800, seed=1, main=leak).is_right
+    settled = Trend.of(_samples(20 + (number > 40) * 0.5 + (number % 7) / 20 for number in range(360)))
+    assert Soaked(seconds=1800, seed=1, main=settled).is_right
+
+
+def test_threads_that_pile_up_are_not_right() -> None:
+    """In the main process, and in all together."""
+    many = Trend.of(_samples([20.0] * 9, threads=60))
+    assert not Soaked(seconds=60, seed=1, main=many).is_right
+    assert not Soaked(seconds=60, seed=1, threads_peak=200).is_right
+    assert not Soaked(seconds=60, seed=1, processes_peak=9).is_right
+    assert Soaked(seconds=60, seed=1, threads_peak=60, processes_peak=4).is_right
 
 
 def test_the_cost_bench_counts_what_the_agent_reads_and_what_it_keeps_while_cut_off() -> None:
