@@ -13,7 +13,8 @@ from ringwatch_knowledge.observation import Observation
 
 # Words that take the alarm out of a line: a level below warning, nothing counted, an end that was good.
 _QUIET: Final = re.compile(
-    r"(?<!=)\bINFO\b|\bDEBUG\b|\bTRACE\b|\[info\]|\blevel=(?:info|debug)\b|(?:^|\s)Normal\s|: I \w+/"
+    r"(?<!=)\bINFO\b|\bI\d{4} \d\d:\d\d:\d\d|\bDEBUG\b|\bTRACE\b|\[info\]"
+    r"|\blevel=(?:info|debug)\b|(?:^|\s)Normal\s|: I \w+/"
     r"|\b[Nn]o \w{0,20} ?errors?\b|\b0 (?:\w+ ){0,2}errors?\b"
     r"|[Ee]rrors?['\"]?\s*[:=]\s*(?:0\b|[Nn]one|null|N/A)"
     r"|[Rr]ecovered|[Ss]ucce(?:ss|eded)|[Dd]eprecat|FutureWarning|UserWarning"

@@ -32,6 +32,7 @@ _SILENCES: Final[dict[str, frozenset[str]]] = {
     "ray_oom": frozenset({"sigkill", "segfault"}),
     "rdma_lock_memory": frozenset({"oom_job", "efa_missing"}),
     "wc_retry": frozenset({"rdma_retry"}),
+    "devx_denied": frozenset({"nvshmem"}),
 }
 
 # Judged together with others, elsewhere in this package.
