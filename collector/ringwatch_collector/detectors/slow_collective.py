@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
-from ringwatch_collector.detectors.confidence import DIRECT, HINT, READING, agreed
-from ringwatch_collector.detectors.cover import Cover, cover_of
+from ringwatch_collector.detectors.confidence import HINT, READING, agreed
+from ringwatch_collector.detectors.cover import cover_of
 from ringwatch_collector.detectors.flows import SlowLink, slow_link
 from ringwatch_collector.detectors.held import held_rank
 from ringwatch_collector.detectors.pace import Pace, pace_of
 from ringwatch_collector.detectors.places import gpus_held, nobody_in, percent, seconds
 from ringwatch_collector.detectors.robust import Array
+from ringwatch_collector.detectors.slow_place import Place, by_cover, by_flow
 from ringwatch_collector.detectors.transfer_rise import LEAST_RATIO, RECENT_S, Rise, rises_of
 from ringwatch_collector.detectors.waits import waits_of
 from ringwatch_collector.detectors.window import Window, working_windows
@@ -87,48 +88,13 @@ def _matters(rises: list[Rise], pace: Pace) -> bool:
     return max(rise.now_s - rise.usual_s for rise in rises) >= GROWTH_SHARE * (pace.now_s - pace.usual_s)
 
 
-def _place(view: FleetView, window: Window, rises: list[Rise], *, busy: bool) -> _Place | None:
+def _place(view: FleetView, window: Window, rises: list[Rise], *, busy: bool) -> Place | None:
     """Return where transfers are held up: the flows say it best, then the groups that are slow."""
     link = slow_link(view, window.job)
     if link is not None and (link.sure_end or not (busy or not _fills_transfers(window, rises, link))):
-        return _by_flow(link)
+        return by_flow(link)
     cover = None if busy else cover_of(view, window, rises)
-    return None if cover is None else _by_cover(cover)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
-    """Where transfers are held up, by flows or by the groups that share it."""
-
-    kind: IncidentKind
-    cause: str
-    verdict: Verdict
-    culprit: Subject
-    confidence: float
-    evidence: tuple[Evidence, ...]
-    unsure: tuple[str, ...]
-    inputs: dict[str, float]
-
-
-def _by_flow(link: SlowLink) -> _Place:
-    return _Place(
-        kind=IncidentKind.SLOW_LINK, cause="slow_link", verdict=Verdict.NETWORK, culprit=link.culprit,
-        confidence=agreed(READING, DIRECT) if link.sure_end else agreed(READING, READING),
-        evidence=link.evidence, unsure=link.unsure, inputs=link.inputs,
-    )  # fmt: skip
-
-
-def _by_cover(cover: Cover) -> _Place:
-    return _Place(
-        kind=IncidentKind.NVLINK_FAULT if cover.inside else IncidentKind.SLOW_LINK,
-        cause="slow_nvlink" if cover.inside else "slow_link",
-        verdict=Verdict.HARDWARE if cover.inside else Verdict.NETWORK,
-        culprit=cover.culprit,
-        confidence=agreed(READING, DIRECT) if cover.told else agreed(READING, READING),
-        evidence=cover.evidence,
-        unsure=() if cover.told else ("whether port, cable or switch: no counter says",),
-        inputs=cover.inputs,
-    )
+    return None if cover is None else by_cover(cover)
 
 
 def _fills_transfers(window: Window, rises: list[Rise], link: SlowLink) -> bool:
@@ -181,7 +147,7 @@ def _busy_hosts(view: FleetView, job: JobView) -> bool:
     return waited.size > 0 and float(np.median(waited)) > BUSY_HOSTS
 
 
-def _placed(view: FleetView, window: Window, pace: Pace, rises: list[Rise], place: _Place) -> Finding:
+def _placed(view: FleetView, window: Window, pace: Pace, rises: list[Rise], place: Place) -> Finding:
     job, worst = window.job, max(rises, key=lambda rise: rise.ratio)
     culprit = replace(place.culprit, job=job.job)
     return Finding(

@@ -11,8 +11,9 @@ from ringwatch_drills.bench.detection.devices import Devices
 from ringwatch_drills.bench.detection.feed import Feed, Processes, states_of
 from ringwatch_drills.bench.detection.physics import Array, Job, Step
 from ringwatch_drills.bench.detection.scenario import Scenario, Trouble
-from ringwatch_drills.bench.detection.troubles import BEGIN, World
+from ringwatch_drills.bench.detection.troubles import BEGIN
 from ringwatch_drills.bench.detection.watch import BEGIN_S, Watch
+from ringwatch_drills.bench.detection.world import World
 from ringwatch_proto.records import Incident
 
 _EPS_S: Final = 1e-6

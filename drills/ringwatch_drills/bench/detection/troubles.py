@@ -3,56 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
-from ringwatch_drills.bench.detection.devices import Devices
-from ringwatch_drills.bench.detection.feed import JOB, Feed, Processes, gpu_name, port_name
-from ringwatch_drills.bench.detection.physics import Job
-from ringwatch_drills.bench.detection.scenario import Scenario, Trouble
+from ringwatch_drills.bench.detection import innocent
+from ringwatch_drills.bench.detection.feed import JOB, gpu_name, port_name
+from ringwatch_drills.bench.detection.scenario import Trouble
+from ringwatch_drills.bench.detection.world import World
 from ringwatch_proto import events
-
-
-@dataclass(slots=True, kw_only=True)
-class World:
-    """What troubles reach for. ``later`` holds what happens after the trouble itself."""
-
-    scenario: Scenario
-    job: Job
-    devices: Devices
-    feed: Feed
-    processes: Processes
-    dice: np.random.Generator
-    later: list[tuple[float, Callable[[float], None]]] = field(default_factory=list)
-
-    def node(self, rank: int) -> int:
-        """Return the node of a rank."""
-        return int(self.job.node_of[rank])
-
-    def on_node(self, rank: int) -> slice:
-        """Return the ranks of the rank's node."""
-        per_node = self.scenario.shape.per_node
-        first = self.node(rank) * per_node
-        return slice(first, min(first + per_node, self.scenario.shape.ranks))
-
-    def after(self, at_s: float, delay_s: float, send: Callable[[float], None]) -> None:
-        """Do something at a later time."""
-        self.later.append((at_s + delay_s, send))
-
-    def stop_rank(self, rank: int, at_s: float) -> None:
-        """Let a rank never come to its next collective."""
-        starts = self.job.now.starts_s[:, rank]
-        coming = np.flatnonzero(starts > at_s)
-        self.job.conditions.held[rank] = True
-        if coming.size:
-            self.job.hold_now(rank, int(coming[0]))
-
 
 Begin = Callable[[World, Trouble, float], None]
 # NVML clocks event reasons (nvml.h).
-_POWER_CAP, _HW_SLOWDOWN, _SW_THERMAL, _HW_THERMAL, _BRAKE = 0x4, 0x8, 0x20, 0x40, 0x80
+_HW_SLOWDOWN, _SW_THERMAL, _HW_THERMAL, _BRAKE = 0x8, 0x20, 0x40, 0x80
 
 
 def _slow(world: World, trouble: Trouble, at_s: float) -> None:
@@ -218,53 +181,6 @@ def _stall(world: World, trouble: Trouble, at_s: float) -> None:
         world.job.conditions.held[trouble.rank] = True
 
 
-# Innocent troubles.
-
-
-def _nothing(world: World, trouble: Trouble, at_s: float) -> None:
-    del world, trouble, at_s
-
-
-def _herrings(world: World, trouble: Trouble, at_s: float) -> None:
-    """Put out what looks like trouble and slows nobody."""
-    shape, dice, devices = world.scenario.shape, world.dice, world.devices
-    some = dice.choice(shape.ranks, size=min(6, shape.ranks), replace=False)
-    devices.bits[some[:3]] |= _POWER_CAP
-    devices.heat[some[-1]] = 84.0
-    devices.width[some[-2]] = 16.0
-    devices.errors[dice.integers(devices.ports)] = 0.4
-    devices.extra["ecc_corrected_per_s"] = np.where(np.arange(shape.ranks) == some[0], 0.2, 0.0)
-    del trouble
-    for number, (code, text) in enumerate(((13, "Graphics Exception"), (43, "Ch 00000010"), (45, "Ch 0"))):
-        rank = int(some[number])
-        line = f"NVRM: Xid (PCI:0000:0{rank % 8}:00): {code}, pid={4000 + rank % 8}, name=python, {text}"
-
-        world.feed.event(world.node(rank), events.GPU_XID, at_s, code=code, text=line, device=gpu_name(rank))
-
-
-def _congestion(world: World, trouble: Trouble, at_s: float) -> None:
-    del at_s
-    world.job.conditions.fabric = 1.0 + trouble.size / 0.11
-
-
-def _storage(world: World, trouble: Trouble, at_s: float) -> None:
-    del at_s
-    world.job.conditions.data_s += trouble.size * world.scenario.step_s
-    world.devices.io_pressure[:] = 30.0
-
-
-def _gc(world: World, trouble: Trouble, at_s: float) -> None:
-    del at_s
-    ranks = world.scenario.shape.ranks
-    world.job.conditions.bumps = trouble.size / max(1e-9, ranks * world.scenario.noise.bump_chance)
-
-
-def _stage(world: World, trouble: Trouble, at_s: float) -> None:
-    del at_s
-    shape = world.scenario.shape
-    world.job.conditions.stage[-shape.data * shape.tensor :] = 1.0 + trouble.size
-
-
 BEGIN: Final[dict[str, Begin]] = {
     "gpu_slow": _slow,
     "slow_since_start": _slow,
@@ -290,14 +206,14 @@ BEGIN: Final[dict[str, Begin]] = {
     "hang_blocked": _blocked,
     "hang_code": _in_code,
     "hang_gpu": _stall,
-    "clean": _nothing,
-    "red_herrings": _herrings,
-    "checkpoint": _nothing,
-    "gc_everywhere": _gc,
-    "sequence_imbalance": _nothing,
-    "drifting_noise": _nothing,
-    "stage_imbalance": _stage,
-    "congestion": _congestion,
-    "storage_slow": _storage,
-    "user_stopped": _nothing,
+    "clean": innocent.nothing,
+    "red_herrings": innocent.herrings,
+    "checkpoint": innocent.nothing,
+    "gc_everywhere": innocent.stalls,
+    "sequence_imbalance": innocent.nothing,
+    "drifting_noise": innocent.nothing,
+    "stage_imbalance": innocent.heavy_stage,
+    "congestion": innocent.congestion,
+    "storage_slow": innocent.storage,
+    "user_stopped": innocent.nothing,
 }
