@@ -60,7 +60,7 @@ class Replayed:
 
 def load(folder: Path, name: str) -> Trace:
     """Read a trace; raise FileNotFoundError without it and ModuleNotFoundError without pyarrow."""
-    from pyarrow import parquet  # type: ignore[import-untyped]
+    from pyarrow import parquet
 
     table = parquet.read_table(folder / f"trace-{name}.parquet")
     columns = {key: table[key].to_numpy(zero_copy_only=False) for key in table.schema.names}
