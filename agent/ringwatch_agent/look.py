@@ -15,7 +15,7 @@ from ringwatch_agent.source_health import SourceHealth
 from ringwatch_agent.sources.base import Device, EventRecord, GpuOwner, Reading, Source, TableReading
 from ringwatch_agent.xid_join import XidJoin
 from ringwatch_proto.errors import SourceError
-from ringwatch_proto.signals import BY_ID, BY_NAME, Table
+from ringwatch_proto.signals import BY_ID, BY_NAME, Table, is_whole_gpu
 
 _STATE: Final = BY_NAME["gpu.state"].id
 # Rates take two beats; a GPU that does not answer is known to be silent after four.
@@ -110,7 +110,7 @@ def _all_known(tables: Mapping[Table, TableReading]) -> bool:
     return not any(
         math.isnan(state)
         for device, state in zip(table.devices, states, strict=True)
-        if not device.id.startswith("MIG-")
+        if is_whole_gpu(device.id)
     )
 
 

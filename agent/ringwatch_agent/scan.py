@@ -15,7 +15,7 @@ from ringwatch_agent.scan_trouble import Trouble
 from ringwatch_agent.source_health import SourceHealth
 from ringwatch_agent.sources.base import Device, EventRecord
 from ringwatch_proto.records import Severity
-from ringwatch_proto.signals import GpuState, Table
+from ringwatch_proto.signals import GpuState, Table, is_whole_gpu
 
 # What the kernel log holds from before is judged for this long: later, readings say whether it is so still.
 RECENT_S: Final = 3600.0
@@ -68,7 +68,7 @@ def pci_gpus(sysfs: Path) -> tuple[str, ...]:
 
 
 def _of_gpus(gpus: Sequence[_Gpu]) -> list[Trouble]:
-    whole = [(device, readings) for device, readings in gpus if not device.id.startswith("MIG-")]
+    whole = [(device, readings) for device, readings in gpus if is_whole_gpu(device.id)]
     states = [readings.get("gpu.state") for _, readings in whole]
     if len(states) > 1 and all(state == GpuState.NOT_ANSWERING for state in states):
         return [_driver_silent(_ALL_SILENT)]

@@ -14,7 +14,7 @@ from ringwatch_agent.running import losses
 from ringwatch_agent.scan import Scan
 from ringwatch_agent.scan_trouble import Trouble
 from ringwatch_proto.records import Severity
-from ringwatch_proto.signals import GpuState, Table
+from ringwatch_proto.signals import GpuState, Table, is_whole_gpu
 
 _MOST_LINES: Final = 12
 # How the reason of a source begins that is read only when it was asked for.
@@ -126,7 +126,7 @@ def _states(seen: Look) -> dict[str, int]:
         return {}
     counts: Counter[str] = Counter()
     for device, readings in rows(seen.tables[Table.GPU]):
-        if not device.id.startswith("MIG-"):
+        if is_whole_gpu(device.id):
             state = readings.get("gpu.state", math.nan)
             known = not math.isnan(state)
             counts[GpuState(int(state)).name.lower().replace("_", " ") if known else "no answer yet"] += 1
@@ -136,7 +136,7 @@ def _states(seen: Look) -> dict[str, int]:
 def _models(seen: Look) -> str:
     if Table.GPU not in seen.tables:
         return ""
-    devices = [each for each in seen.tables[Table.GPU].devices if not each.id.startswith("MIG-")]
+    devices = [each for each in seen.tables[Table.GPU].devices if is_whole_gpu(each.id)]
     models = sorted({device.model for device in devices if device.model})
     drivers = sorted({facts["driver"] for facts in seen.facts.values() if facts.get("driver")})
     return ", ".join([*models, *(f"driver {driver}" for driver in drivers)])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ringwatch_collector.fact_places import Found, Place, row_of
 from ringwatch_collector.view import FleetView, TableView
 from ringwatch_knowledge import clock_events
-from ringwatch_proto.signals import BY_NAME, GpuState, Table
+from ringwatch_proto.signals import BY_NAME, GpuState, Table, is_whole_gpu
 from ringwatch_runbooks.model import Value
 
 _FRESH_S: Final = 5.0
@@ -102,9 +102,15 @@ def of_node(read: Callable[[FleetView, int], Value]) -> Callable[[Place], Found]
     return lambda place: (read(place.view, place.node), 0.0) if place.node >= 0 else None
 
 
+def _whole(view: FleetView, rows: NDArray[np.bool_]) -> float:
+    """Return how many of some rows are GPUs; the others are instances of one."""
+    devices = view.gpu.devices
+    return float(sum(is_whole_gpu(devices[row]) for row in np.flatnonzero(rows).tolist()))
+
+
 def gpus(view: FleetView, node: int) -> float:
     """Return how many GPUs the node has told of."""
-    return float(np.count_nonzero(view.gpu.node_of == node))
+    return _whole(view, view.gpu.node_of == node)
 
 
 def gpus_answering(view: FleetView, node: int) -> float:
@@ -112,7 +118,7 @@ def gpus_answering(view: FleetView, node: int) -> float:
     state = view.gpu.latest(BY_NAME["gpu.state"].id)
     read_age_s = view.gpu.latest(BY_NAME["gpu.reading_age_s"].id)
     well = (state == GpuState.OK) & (view.gpu.age_s(view.now_s) + np.nan_to_num(read_age_s) <= _FRESH_S)
-    return float(np.count_nonzero(well & (view.gpu.node_of == node)))
+    return _whole(view, well & (view.gpu.node_of == node))
 
 
 def of_fleet(read: Callable[[FleetView], float]) -> Callable[[Place], Found]:
@@ -129,7 +135,7 @@ def gpus_bad(view: FleetView) -> float:
     """Return how many GPUs of the fleet say of themselves that they are not well, or do not say anything."""
     state = view.gpu.latest(BY_NAME["gpu.state"].id)
     heard = view.gpu.age_s(view.now_s) <= _FRESH_S
-    return float(np.count_nonzero(heard & (state != GpuState.OK)))
+    return _whole(view, heard & (state != GpuState.OK))
 
 
 def clock_offset_s(view: FleetView, node: int) -> float:

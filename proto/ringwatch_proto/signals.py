@@ -444,3 +444,11 @@ BY_NAME: Final[dict[str, Signal]] = {signal.name: signal for signal in SIGNALS}
 def columns_of(table: Table) -> tuple[Signal, ...]:
     """Return the signals of one table in the order of their ids."""
     return tuple(signal for signal in SIGNALS if signal.table == table)
+
+
+def is_whole_gpu(device: str) -> bool:
+    """Return whether a row of the GPU table is a GPU; a MIG instance has a row too, and is a part of one.
+
+    Ids are NVML's UUIDs: https://docs.nvidia.com/datacenter/tesla/mig-user-guide/
+    """
+    return not device.startswith("MIG-")

@@ -62,6 +62,18 @@ def test_every_reading_is_finite_and_has_an_age(spec: JobSpec, target: Subject) 
             assert reading.age_s >= 0
 
 
+def test_a_mig_instance_is_not_counted_as_a_gpu() -> None:
+    """Neither among all, nor those that answer, nor those of the fleet that do not."""
+    table = gpus(2, 2, {"gpu.state": {0: 3.0, 1: 3.0}})
+    view = fleet(job(JobSpec(gpus=True, per_node=2)), gpu=table)
+    node, other = Subject(kind="node", node="n000"), Subject(kind="node", node="n001")
+    assert [value_of(view, "node.gpus", node), value_of(view, "fleet.gpus_bad", node)] == [2.0, 2.0]
+
+    table.devices[1] = table.devices[3] = "MIG-1"
+    assert [value_of(view, "node.gpus", node), value_of(view, "fleet.gpus_bad", node)] == [1.0, 1.0]
+    assert value_of(view, "node.gpus_answering", other) == value_of(view, "node.gpus", other) == 1.0
+
+
 def test_a_hot_gpu_is_told_against_its_peers() -> None:
     """The peers are the other GPUs of its node and of its job."""
     changed = {

@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import numpy as np
 import pytest
 from tests.collector.rig import (
     Rig,
@@ -91,6 +92,28 @@ async def test_a_lost_gpu_is_lost_and_its_node_faulty(rig: Rig) -> None:
     node = (await _fleet(rig)).nodes[0]
     assert [gpu.state for gpu in node.gpus] == ["lost", "ok"]
     assert node.state == "fault"
+
+
+async def test_a_mig_instance_is_no_gpu_and_has_its_readings(rig: Rig) -> None:
+    """Two GPUs, the first with an instance between their rows: two are shown, each with its own values."""
+    told = hello()
+    second = told.tables[0].devices[1]
+    told.tables[0].devices.add().CopyFrom(second)
+    second.id, second.name = "MIG-1", "gpu0 1g.10gb"
+    block = gpu_block(3)
+    values = np.frombuffer(block.values, "<f4").reshape(3, -1).copy()
+    values[:, 2:] = [[10.0], [20.0], [30.0]]  # behind state and age
+    block.values = values.tobytes()
+    agent = await rig.agent(told)
+    await agent.send(batch(1, blocks=[block]))
+    await agent.until_acknowledged(1)
+    (node,) = (await _fleet(rig)).nodes
+    assert [(gpu.id, gpu.utilization_percent) for gpu in node.gpus] == [
+        ("GPU-n1-0", 10.0),
+        ("GPU-n1-1", 30.0),
+    ]
+    detail = await rig.query.GetNode(query_pb2.GetNodeRequest(node="n1"))
+    assert 20.0 in {reading.value for reading in detail.readings if reading.device == "MIG-1"}
 
 
 async def test_a_drained_node_is_shown_as_drained_and_not_expected(rig: Rig) -> None:

@@ -8,14 +8,13 @@ from typing import Final
 
 from ringwatch_agent.sources.base import Device, TableReading
 from ringwatch_agent.sources.pipe_frames import Json
-from ringwatch_proto.signals import GpuState, Table, columns_of
+from ringwatch_proto.signals import GpuState, Table, columns_of, is_whole_gpu
 
 _SIGNALS: Final = columns_of(Table.GPU)
 COLUMNS: Final = tuple(signal.name.removeprefix("gpu.") for signal in _SIGNALS)
 _IDS: Final = tuple(signal.id for signal in _SIGNALS)
 WIDTH: Final = len(_IDS)
 STATE: Final = COLUMNS.index("state")
-INSTANCE: Final = "MIG-"
 
 
 class Roster:
@@ -121,4 +120,4 @@ def _is_nameless(device: Device) -> bool:
 
 
 def _is_known(device: Device) -> bool:
-    return not _is_nameless(device) and not device.id.startswith(INSTANCE)
+    return not _is_nameless(device) and is_whole_gpu(device.id)

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from ringwatch_agent.sources.base import Device, EventRecord, TableReading
-from ringwatch_agent.sources.nvml_roster import INSTANCE, STATE, WIDTH
+from ringwatch_agent.sources.nvml_roster import STATE, WIDTH
 from ringwatch_agent.sources.pipe_frames import Json
 from ringwatch_knowledge.xid import lookup
 from ringwatch_proto import events
 from ringwatch_proto.records import Severity
-from ringwatch_proto.signals import GpuState
+from ringwatch_proto.signals import GpuState, is_whole_gpu
 
 SOURCE: Final = "nvml"
 _EVENT_OF: Final = {
@@ -39,7 +39,7 @@ class Turns:
         states = table.values[STATE::WIDTH]
         for device, state in zip(table.devices, states, strict=True):
             before = self._states.get(device.id, float(GpuState.OK))
-            if math.isnan(state) or state == before or device.id.startswith(INSTANCE):
+            if math.isnan(state) or state == before or not is_whole_gpu(device.id):
                 continue
             self._states[device.id] = state
             told.append(_turned(device, GpuState(int(state)), why.get(device.id) or _UNLISTED))

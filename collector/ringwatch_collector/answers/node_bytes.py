@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ringwatch_proto.signals import is_whole_gpu
 from ringwatch_proto.v1 import query_pb2
 from ringwatch_proto.v1 import telemetry_pb2 as wire
 
@@ -51,7 +52,10 @@ def packed_floats(columns: Sequence[NDArray[np.floating]]) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeText:
-    """What of a node's summary stands still while its Hello and its ranks do."""
+    """What of a node's summary stands still while its Hello and its ranks do.
+
+    ``gpus`` has an entry a row, empty for a MIG instance: that is a part of a GPU, and no GPU to be counted.
+    """
 
     hello: wire.Hello | None
     version: int
@@ -81,12 +85,14 @@ def text_of(
         version=version,
         head=head.SerializeToString(),
         gpus=tuple(
-            query_pb2.GpuSummary(
-                id=device, name=names.get(device, device), job=of_job, rank=rank
-            ).SerializeToString()
+            _gpu_head(device, names.get(device, device), of_job, rank) if is_whole_gpu(device) else b""
             for device, (of_job, rank) in zip(devices, ranks, strict=True)
         ),
     )
+
+
+def _gpu_head(device: str, name: str, job: str, rank: int) -> bytes:
+    return query_pb2.GpuSummary(id=device, name=name, job=job, rank=rank).SerializeToString()
 
 
 def _gpu_names(hello: wire.Hello | None) -> dict[str, str]:
@@ -109,9 +115,10 @@ def node_bytes(text: NodeText, moving: bytes, states: Sequence[bytes], floats: b
     parts = [text.head, moving]
     at = first * FLOATS_BYTES
     for fixed, state in zip(text.gpus, states, strict=True):
-        size = len(fixed) + len(state) + FLOATS_BYTES
-        parts += (_GPU_TAG, _LENGTHS[size] if size < 512 else varint(size), fixed, state)
-        parts.append(floats[at : at + FLOATS_BYTES])
+        if fixed:
+            size = len(fixed) + len(state) + FLOATS_BYTES
+            parts += (_GPU_TAG, _LENGTHS[size] if size < 512 else varint(size), fixed, state)
+            parts.append(floats[at : at + FLOATS_BYTES])
         at += FLOATS_BYTES
     body = b"".join(parts)
     return _NODE_TAG + varint(len(body)) + body
