@@ -18,6 +18,7 @@ from ringwatch_drills.bench.collector_messages import (
     steps_now,
     with_event,
 )
+from ringwatch_drills.bench.tick import at_cadence
 from ringwatch_drills.bench.tick import main as tick
 from ringwatch_proto.signals import Table
 from ringwatch_proto.v1 import telemetry_pb2 as wire
@@ -111,3 +112,9 @@ def test_a_look_is_measured_part_by_part(capsys: pytest.CaptureFixture[str]) -> 
     found = json.loads(capsys.readouterr().out)
     assert found["findings"] == 0
     assert {"gather", "write", "view", "straggler.compute", "learn"} <= found["ms_per_s"].keys()
+
+
+def test_the_cost_of_costly_rules_is_that_of_their_cadence() -> None:
+    """600 ms a sweep, twice a second, are 240 ms a second when they are asked every 2.5 s."""
+    assert at_cadence({"cheap": 4.0, "costly": 1200.0}) == pytest.approx(4.0 + 240.0)
+    assert at_cadence({"cheap": 4.0, "cheap too": 2.0}) == 6.0
