@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ class SimulatedNode:
         self._sequence = 0
         self.acknowledged = 0
         self.events_said: list[int] = []
-        self.build = lambda sequence, events: batch(sequence, events=events)
+        self.build: Callable[[int, Sequence[wire.Event]], wire.Batch] = _plain
         self._task: asyncio.Task[None] | None = None
         self._at = 0
 
@@ -163,11 +163,16 @@ class SimulatedNode:
                 del self._unacknowledged[sequence]
 
 
+def _plain(sequence: int, events: Sequence[wire.Event]) -> wire.Batch:
+    return batch(sequence, events=events)
+
+
 async def fleet_of(address: str) -> query_pb2.Fleet:
     """Ask a collector for the whole fleet."""
     async with grpc.aio.insecure_channel(address) as channel:
         query: Any = query_pb2_grpc.QueryStub(channel)
-        return await query.GetFleet(query_pb2.GetFleetRequest(), timeout=10)
+        fleet: query_pb2.Fleet = await query.GetFleet(query_pb2.GetFleetRequest(), timeout=10)
+        return fleet
 
 
 async def until(condition: Any, site: Site, timeout_s: float = 30.0) -> float:
