@@ -36,7 +36,7 @@ demo: $(USE)/.ready
 	@$(USE)/bin/ringwatch demo $(if $(HEADLESS),--headless --json)
 
 test: $(DEV)/.ready
-	@$(DEV)/bin/python -m pytest $(TESTS)
+	@$(DEV)/bin/python -m pytest $(if $(TESTS),$(TESTS),-n 2 --dist loadgroup)
 
 check: $(DEV)/.ready proto-check
 	@$(DEV)/bin/ruff format --check .
