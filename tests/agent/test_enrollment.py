@@ -38,8 +38,8 @@ def _joining(running: Fort, folder: Path, node: str = "n1") -> Joining:
 
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[Fort]:
-    """Run a collector whose certificates last two seconds."""
-    async with fort(tmp_path / "collector", access={"node_certificate_hours": 2 / 3600}) as made:
+    """Run a collector whose certificates last four seconds."""
+    async with fort(tmp_path / "collector", access={"node_certificate_hours": 4 / 3600}) as made:
         yield made
 
 

@@ -70,7 +70,7 @@ async def test_two_nodes_at_once_do_not_share_the_last_use_of_a_token(tmp_path: 
 
 async def test_a_certificate_is_renewed_while_its_stream_stays_up(tmp_path: Path) -> None:
     """The stream that the old certificate opened goes on after it has expired: the node has a newer one."""
-    async with fort(tmp_path, access={"node_certificate_hours": 1.2 / 3600}) as running:
+    async with fort(tmp_path, access={"node_certificate_hours": 4 / 3600}) as running:
         pair = await running.enrolled("n1")
         client = running.agent(pair)
         await client.greet(hello("n1"))
@@ -89,7 +89,7 @@ async def test_a_certificate_is_renewed_while_its_stream_stays_up(tmp_path: Path
 
 async def test_a_stream_ends_when_its_certificate_does_and_no_newer_one_was_asked_for(tmp_path: Path) -> None:
     """An expired node is out even if it never hangs up."""
-    async with fort(tmp_path, access={"node_certificate_hours": 1.5 / 3600}) as running:
+    async with fort(tmp_path, access={"node_certificate_hours": 4 / 3600}) as running:
         client = running.agent(await running.enrolled("n1"))
         await client.greet(hello("n1"))
         assert await client.until_end() is None
