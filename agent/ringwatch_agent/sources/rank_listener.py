@@ -129,12 +129,16 @@ class RankListener:
         selector = self._selector
         assert selector is not None
         while not self._stopping.is_set():
-            for key, _ in selector.select(timeout=1.0):
+            for key, _ in selector.select(self._patience_s()):
                 try:
                     self._serve_one(key)
                 except Exception:  # noqa: BLE001  one peer must not end the service for all; counted
                     self.refuse("hook.fault")
             self._close_silent(time.monotonic())
+
+    def _patience_s(self) -> float | None:
+        """Return how long to wait for a word: for ever, unless somebody has yet to join."""
+        return None if all(peer.joined for peer in self._peers.values()) else 1.0
 
     def _serve_one(self, key: selectors.SelectorKey) -> None:
         if key.fileobj is self._server:

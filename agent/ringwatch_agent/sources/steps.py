@@ -28,7 +28,6 @@ from ringwatch_proto.records import Severity
 KEEP_DEAD_S: Final = 60.0
 # How often the state letter of each rank is looked at: enough for a share of a second of being stopped.
 _SAMPLES_PER_S: Final = 10.0
-_IDLE_S: Final = 0.5
 
 
 class StepsSource:
@@ -54,6 +53,8 @@ class StepsSource:
         self._left_over: list[tuple[bytes, bytes]] = []
         self._dropped: Counter[str] = Counter()
         self._stopping = threading.Event()
+        # Set while there may be somebody to sample: with nobody there, the sampler is not woken at all.
+        self._somebody = threading.Event()
         self._sampler: threading.Thread | None = None
 
     @property
@@ -71,7 +72,9 @@ class StepsSource:
 
     def close(self) -> None:
         """Let go of the socket, the rings and the threads."""
-        self._stopping.set()
+        with self._lock:  # the sampler looks at one and changes the other
+            self._stopping.set()
+            self._somebody.set()
         self._listener.stop()
         if self._sampler is not None:
             self._sampler.join(timeout=2.0)
@@ -125,6 +128,7 @@ class StepsSource:
             process = RankProcess(peer.pid, self._proc, self._cgroups)
             member = Member(record, peer.uid, reader, process)
             self._members[join.job, join.rank] = self._by_peer[peer] = member
+            self._somebody.set()
             self._note(
                 events.RANK_JOINED, Severity.INFO, member, f"rank {join.rank} of {join.job} joined", {}
             )
@@ -245,13 +249,14 @@ class StepsSource:
         )
 
     def _sample(self) -> None:
-        live: list[RankProcess] = []
-        # With nobody to sample, ten wake-ups a second would be a third of what the agent may cost.
-        while not self._stopping.wait(1.0 / _SAMPLES_PER_S if live else _IDLE_S):
+        while not self._stopping.wait(1.0 / _SAMPLES_PER_S):
             with self._lock:
                 live = [member.process for member in self._members.values() if member.alive]
+                if not live and not self._stopping.is_set():
+                    self._somebody.clear()
             for process in live:
                 process.sample()
+            self._somebody.wait()
 
 
 def _first_words(reason: object) -> str:
