@@ -44,6 +44,8 @@ MIX: Final[dict[str, float]] = {
     "slow_since_start": 3,
 }  # fmt: skip
 _BURST_SHAPE: Final = 0.32
+# Far more than any seed that is given, so that no run of one seed is a run of another.
+_REPEAT: Final = 10_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +76,7 @@ def runs(plan: Plan, seed: int) -> Iterator[tuple[str, Scenario]]:
     for size_class, count in plan.per_kind.items():
         for number in range(count):
             for at, kind in enumerate(GUILTY):
-                yield "faults", _guilty(kind, size_class, seed + 1000 * number + at, None)
+                yield "faults", _guilty(kind, size_class, seed + _REPEAT * (1 + number) + at, None)
     for number in range(plan.curve):
         for at, size in enumerate(SIZES):
             kind = ("gpu_slow", "dataloader", "thermal", "cpu_contention")[number % 4]
