@@ -9,7 +9,7 @@ import numpy as np
 
 from ringwatch_collector.detectors.confidence import DIRECT, HINT, READING, agreed
 from ringwatch_collector.detectors.places import nobody_in, rank_subject
-from ringwatch_collector.detectors.robust import Array
+from ringwatch_collector.detectors.robust import Array, median
 from ringwatch_collector.view import FleetView, JobView
 from ringwatch_proto.layout import StepFlag
 from ringwatch_proto.records import Bearing, Evidence, Finding, IncidentKind, Severity, Subject, Verdict, Why
@@ -93,7 +93,8 @@ def _spike(loss: Array, told: np.ndarray, offset: int) -> _Jump | None:
     usable = told[np.isfinite(loss[told]).any(axis=1)]
     if usable.size < LEAST_HISTORY + SPIKE_STEPS:
         return None
-    middle = np.nanmedian(loss[usable], axis=1)
+    told_all = bool(np.isfinite(loss[usable]).all())
+    middle = median(loss[usable], 1) if told_all else np.nanmedian(loss[usable], axis=1)
     usual = float(np.median(middle[:-SPIKE_STEPS]))
     newest = middle[-SPIKE_STEPS:]
     if usual <= 0 or not (newest >= SPIKE_RATIO * usual).all():
