@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from ringwatch_agent.dcgm_names import DcgmFace
 from ringwatch_agent.encode import by_table, merge_tables
 from ringwatch_agent.metrics_text import family, labels
 from ringwatch_agent.sampler import Instant
 from ringwatch_agent.sources.base import Reading, TableReading
 from ringwatch_proto.signals import BY_ID, Signal, Table
+
+if TYPE_CHECKING:
+    from ringwatch_agent.dcgm_names import DcgmFace
 
 # Beats that a table may miss before its values are no longer shown.
 _STALE_BEATS: Final = 3.0
@@ -61,7 +63,7 @@ class Exporter:
         self._stale_s = interval_s * _STALE_BEATS
         self._clock = clock
         self._newest: dict[Table, _Part] = {}
-        self._dcgm = DcgmFace(node, clock=clock) if dcgm_names else None
+        self._dcgm = _dcgm_face(node, clock) if dcgm_names else None
 
     def take(self, readings: Iterable[Reading], now: Instant) -> None:
         """Keep what was read."""
@@ -124,6 +126,12 @@ class Exporter:
             for kind, count in sorted(numbers.dropped.items())
         ]
         yield from family("ringwatch_agent_dropped_total", "counter", "what was dropped, by kind", dropped)
+
+
+def _dcgm_face(node: str, clock: Callable[[], Instant]) -> DcgmFace:
+    from ringwatch_agent.dcgm_names import DcgmFace  # off by default, and half a MB
+
+    return DcgmFace(node, clock=clock)
 
 
 def _shown(signal: Signal, value: float, since_s: float) -> float:
