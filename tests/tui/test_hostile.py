@@ -4,7 +4,10 @@ from dataclasses import replace
 
 import pytest
 from tests.tui import world
-from tests.tui.harness import console
+from tests.tui.harness import FrozenClock, console
+from tests.tui.test_console import press, ready, shown
+from tests.tui.test_silencing import ALERTS, SILENCES
+from tests.tui.test_trends import history
 
 from ringwatch_proto.records import Note
 from ringwatch_tui.client.fake import FakeClient
@@ -54,6 +57,13 @@ def _client(name: str) -> FakeClient:
         replace(step, title=name, why=name, command=name, output=(name,), typed_target=name)
         for step in world.RUN.steps
     )
+    fake.held_back = (
+        replace(SILENCES[0], matchers=(f"node:{name}",), author=name, reason=name, incidents=(name,)),
+    )
+    fake.told = (replace(ALERTS[1], channel=name, incident=name, error=name, what=name, created_s=1e30),)
+    fake.past["gpu.power_watts"] = replace(
+        history(name), series="gpu.power_watts", lines=(replace(history().lines[0], device=name),)
+    )
     fake.walks["r-17"] = replace(world.RUN, title=name, steps=steps, result=name, never=(name,))
     return fake
 
@@ -67,13 +77,21 @@ async def test_no_name_breaks_a_screen_or_reaches_the_terminal(kind: str) -> Non
         while app.session.state.fleet is None or app.top is None:
             await pilot.pause(0.02)
         texts: list[str] = []
-        for mode in ("jobs", "nodes", "incidents", "overview"):
+        for mode in ("jobs", "nodes", "incidents", "silences", "alerts", "settings", "overview"):
             app.wish(mode)
             await pilot.pause(0.1)
+            texts.extend(strip.text for strip in app.screen._compositor.render_strips())
+        for _ in range(3):
+            app.wish("grouping")
+            app.wish("zoom_in")
+            await pilot.pause(0.02)
             texts.extend(strip.text for strip in app.screen._compositor.render_strips())
         for what, id in (("incident", "I-142"), ("job", name), ("node", name), ("run", "r-17")):
             app.open_object(what, id)
             await pilot.pause(0.15)
+            if what == "node":
+                await pilot.press("t")
+                await pilot.pause(0.15)
             texts.extend(strip.text for strip in app.screen._compositor.render_strips())
 
     assert all(text.isprintable() for text in texts)
@@ -128,3 +146,24 @@ async def test_ten_thousand_incidents_can_be_scrolled() -> None:
         target = app.top.target()
         assert target is not None
         assert target.id == "I-9999"
+
+
+async def test_a_clock_one_hour_off_and_a_collector_that_comes_back_break_no_list() -> None:
+    """Ages follow the collector's clock, the skew is said, and lists are asked for again."""
+    clock, fake = FrozenClock(), world.client()
+    fake.held_back, fake.told = SILENCES, ALERTS
+    fake.world = replace(fake.world, wall_s=world.NOW_S + 3600)
+    app = console(fake, clock)
+    async with app.run_test(size=(160, 36)) as pilot:
+        await ready(pilot, app, "collector clock +1")
+        await press(pilot, clock, "7")
+        await ready(pilot, app, "over")
+        assert "holds" not in shown(app)
+        fake.cut()
+        await ready(pilot, app, "DISCONNECTED")
+        await press(pilot, clock, "S")
+        await ready(pilot, app, "not while disconnected")
+        fake.mend()
+        await ready(pilot, app, "connected again")
+        fake.held_back = ()
+        await ready(pilot, app, "Nothing is held back")
