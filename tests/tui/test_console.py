@@ -309,9 +309,11 @@ async def test_no_size_breaks_a_screen(size: tuple[int, int], theme: str) -> Non
     app = console(theme=theme)
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: app.session.state.fleet is not None and app.top is not None)
-        for mode in ("jobs", "nodes", "incidents", "overview"):
+        for mode in ("jobs", "nodes", "incidents", "silences", "alerts", "settings", "overview"):
             app.wish(mode)
             await pilot.pause(0.06)
+        for key in ("b", "plus", "plus", "plus", "n", "minus", "f", "x"):
+            await pilot.press(key)
         for kind, id in (("incident", "I-142"), ("job", "llm-70b"), ("node", "n011"), ("run", "r-17")):
             app.open_object(kind, id)
             await pilot.pause(0.06)

@@ -1,15 +1,18 @@
 """Pictures of the screens: a change of any of them is looked at by a person before it is accepted."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from tests.tui import world
 from tests.tui.harness import console
 from tests.tui.test_record import LOG
+from tests.tui.test_silencing import ALERTS, SILENCES
 from textual.pilot import Pilot
 
 from ringwatch_tui import palettes
 from ringwatch_tui.app import Ringwatch
+from ringwatch_tui.saved_views import ViewsBook
 
 Compare = Callable[..., bool]
 # Each screen, with the object that it is opened on.
@@ -20,6 +23,9 @@ SCREENS = {
     "incidents": ("", ""),
     "runbooks": ("", ""),
     "audit": ("", ""),
+    "silences": ("", ""),
+    "alerts": ("", ""),
+    "settings": ("", ""),
     "incident": ("incident", "I-142"),
     "job": ("job", "llm-70b"),
     "node": ("node", "n011"),
@@ -61,7 +67,7 @@ def _known(app: Ringwatch, kind: str, id: str) -> bool:
 def test_picture(snap_compare: Compare, screen: str, size: str, theme: str) -> None:
     """Every screen at two sizes, with and without colour."""
     fake = world.client()
-    fake.log = LOG
-    app = console(fake, theme=theme)
+    fake.log, fake.held_back, fake.told = LOG, SILENCES, ALERTS
+    app = console(fake, theme=theme, views=ViewsBook(Path("views.json")))
 
     assert snap_compare(app, terminal_size=SIZES[size], run_before=_opened(app, screen))

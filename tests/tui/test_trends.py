@@ -63,7 +63,7 @@ async def test_a_key_goes_hours_back_and_says_who_answered() -> None:
         await ready(pilot, app, "Trends, last 15 min")
         await press(pilot, clock, "t")
         await ready(pilot, app, "Trends, last 1 h")
-        await ready(pilot, app, "from victoriametrics")
+        await ready(pilot, app, "last 1 h, from victoriametrics, memory")
         app.open_object("gpu", "n011/gpu3")
         await ready(pilot, app, "Readings")
         await press(pilot, clock, "t", "t")

@@ -140,7 +140,7 @@ class FakeClient:
         new = replace(
             old,
             state=states.get(action, old.state),
-            owner=author if action in ("own", "acknowledge") else old.owner,
+            owner=author if action == "own" else old.owner,
             notes=(*old.notes, Note(at_s=now_s, author=author, text=text)) if text else old.notes,
             updated_s=now_s,
             silenced_until_s=now_s + silence_s if silence_s else old.silenced_until_s,

@@ -22,6 +22,8 @@ class SpanTrends:
     """Trends over a span, and where they come from."""
 
     trends: tuple[Trend, ...] = ()
+    # Who answered: memory, victoriametrics, or both.
+    who: str = ""
     source: str = ""
     note: str = ""
 
@@ -44,7 +46,8 @@ def trends_over(found: Sequence[History], troubles: Sequence[str]) -> SpanTrends
         for each in found
     )
     notes = dict.fromkeys([*(each.note for each in found if each.note), *troubles])
-    return SpanTrends(trends=trends, source="; ".join(sources), note="; ".join(notes))
+    who = ", ".join(dict.fromkeys(each.source for each in found))
+    return SpanTrends(trends=trends, who=who, source="; ".join(sources), note="; ".join(notes))
 
 
 def _trends(history: History) -> list[Trend]:

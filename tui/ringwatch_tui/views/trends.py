@@ -29,7 +29,7 @@ def trends_section(
         )
     return Section(
         key="trends",
-        title=f"Trends, last {span_word(span_s)}",
+        title=f"Trends, last {span_word(span_s)}" + (f", from {over.who}" if over and over.who else ""),
         hint="t other span",
         build=lambda cells: _span_lines(detail, over, devices, cells),
     )
