@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from ringwatch_agent.cli import main
 from ringwatch_agent.exporter import AgentNumbers, Exporter
 from ringwatch_agent.metrics_page import MetricsPage
 from ringwatch_agent.running import ask, parse
@@ -38,3 +41,12 @@ def test_no_agent_is_no_answer() -> None:
     assert ask("192.0.2.1:9477") is None
     assert ask("off") is None
     assert parse("node_load1 0.5\n") is None
+
+
+async def test_a_scan_tells_what_the_agent_beside_it_dropped(capsys: pytest.CaptureFixture[str]) -> None:
+    """Through the command itself, by the page of the address that both are set to."""
+    page = MetricsPage(Exporter("n1", lambda: NUMBERS).page)
+    port = await page.start("127.0.0.1:0")
+    await asyncio.to_thread(main, ["scan", "--metrics", f"127.0.0.1:{port}", "--interval-s", "0.1"])
+    page.stop()
+    assert "dropped since it started: 3 kmsg.lines, 12 spool.blocks" in capsys.readouterr().out
