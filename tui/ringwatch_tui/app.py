@@ -120,6 +120,7 @@ class Ringwatch(App[None]):
         self.set_interval(self._draw_s, self._draw_ages)
         # What was loaded stays: later collections need not look through it.
         gc.freeze()
+        gc.enable()
 
     async def on_unmount(self) -> None:
         """Close the connection."""

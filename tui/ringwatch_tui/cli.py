@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -62,6 +63,8 @@ def _console(arguments: argparse.Namespace) -> int:
         return _twin(
             "status", ["--collector", arguments.collector, *(["--ascii"] if arguments.ascii else [])]
         )
+    # Nothing that is loaded now becomes garbage: the console turns collection on again once it stands.
+    gc.disable()
     from ringwatch_tui.start import run_console
 
     return run_console(
