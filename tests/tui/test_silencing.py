@@ -105,7 +105,7 @@ async def test_what_was_told_to_whom_is_seen_and_a_viewer_changes_nothing() -> N
         assert "views.json" in shown(app)
         await press(pilot, clock, "U")
         await ready(pilot, app, "ASCII only")
-        assert shown(app).replace("\N{MIDDLE DOT}", "").isascii()
+        assert shown(app).isascii()
         await press(pilot, clock, "8")
         await ready(pilot, app, "502 Bad Gateway")
         await press(pilot, clock, "enter")

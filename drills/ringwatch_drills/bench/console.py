@@ -142,7 +142,8 @@ def measure(gpus: int, incidents: int, seconds: float) -> dict[str, float]:
 
     ``update_cpu_ms`` is the console's CPU for one picture in which every reading moved, taking it off the
     wire included; ``first_screen_cpu_ms`` its CPU until the incidents stood on the screen, which says how
-    long that takes on a machine that does nothing else; ``quiet_kib_s`` what it writes to the terminal while nothing moves.
+    long that takes on a machine that does nothing else; ``quiet_kib_s`` what it writes to the terminal
+    while nothing moves.
     """
     fleet = Fleet(gpus, incidents)
     with _serving(fleet) as address:
