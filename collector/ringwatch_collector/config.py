@@ -57,7 +57,7 @@ class CollectorConfig:
     """The section [runbooks]: the site's own library, and how far runs go without a person."""
     repair: RepairConfig = RepairConfig()  # noqa: RUF009  (frozen)
     """The section [repair]: what runbooks may do outside of the nodes."""
-    recording: RecordingConfig = RecordingConfig()
+    recording: RecordingConfig = RecordingConfig()  # noqa: RUF009  (frozen)
     """Section [recording]: how much of the past is kept as pictures."""
     role: str = "all"
     """``all``, or with [bus]: ``ingest`` takes agents' streams, ``detect`` finds what is wrong."""

@@ -334,6 +334,13 @@ ACTIONS: Final[tuple[Action, ...]] = (
         help="put the selected object's id and its one-line summary on the clipboard, through the terminal",
         weight=53,
     ),
+    Action(
+        id="diagnose",
+        key="d",
+        title="diagnose",
+        help="say what a log, a dump or a tool's output shows: give a path, or paste it",
+        weight=79,
+    ),
     Action(id="overview", key="1", title="Overview", help="the fleet, its incidents and its jobs", weight=60),
     Action(id="jobs", key="2", title="Jobs", help="training jobs", weight=61),
     Action(id="nodes", key="3", title="Nodes", help="nodes", weight=62),

@@ -303,6 +303,7 @@ class Ringwatch(App[None]):
                 listing=self.top if isinstance(self.top, Listing) else None,
                 views=self._views,
                 clipboard=self.copy_to_clipboard,
+                show=self.push_screen_wait,
             )
         )
         self.draw()

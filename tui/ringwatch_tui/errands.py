@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from textual.screen import ModalScreen
+
 from ringwatch_proto.errors import ConfigError
 from ringwatch_tui.commands import best, objects
 from ringwatch_tui.operations import Ask
@@ -35,6 +37,8 @@ class Errand:
     listing: Listing | None
     views: ViewsBook
     clipboard: Callable[[str], None]
+    # Puts a dialog over the screen and returns its answer.
+    show: Callable[[ModalScreen[str | None]], Awaitable[str | None]]
 
 
 def _told(text: str) -> Callable[[int], list[Line]]:
@@ -149,6 +153,18 @@ async def export(errand: Errand) -> None:
     errand.watched.say(*await bundle.exported(errand.watched.client, errand.target.id, Path.cwd()))
 
 
+async def diagnose(errand: Errand) -> None:
+    """Say what a path or a paste shows, as ``ringwatch diagnose`` says it."""
+    from ringwatch_tui import second_opinion
+    from ringwatch_tui.screens.opinion import Evidence, Opinion
+
+    given = await errand.show(Evidence())
+    if given is None:
+        return
+    errand.watched.say("reading ...")
+    await errand.show(Opinion(await second_opinion.asked(given)))
+
+
 ERRANDS: Final[dict[str, Callable[[Errand], Awaitable[None]]]] = {
     "goto": go_to,
     "gpu": choose_gpu,
@@ -157,4 +173,5 @@ ERRANDS: Final[dict[str, Callable[[Errand], Awaitable[None]]]] = {
     "save_view": save_view,
     "views": use_view,
     "copy": copy,
+    "diagnose": diagnose,
 }

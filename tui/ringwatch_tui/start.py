@@ -48,7 +48,7 @@ def run_in_browser(address: str) -> int:
         ReadOnlyClient(address, credentials_from(os.environ)),
         role=actions.VIEWER,
         user="browser",
-        withheld=frozenset({"export", "save_view"}),
+        withheld=frozenset({"diagnose", "export", "save_view"}),
     )
     app.run()
     return app.return_code or 0
