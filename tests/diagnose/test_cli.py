@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ringwatch.diagnose import cli
+from ringwatch.diagnose import app, cli
 
 
 def _file(tmp_path: Path, text: str) -> str:
@@ -52,3 +52,18 @@ def test_quote_cannot_move_the_cursor(tmp_path: Path, capsys: pytest.CaptureFixt
     """A hostile log does not write to the operator's terminal."""
     cli.main([_file(tmp_path, "[1.0] NVRM: Xid (PCI:0000:0a:00): 79, \x1b[2J GPU has fallen off the bus.\n")])
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_a_pasted_text_is_judged_like_a_file() -> None:
+    """The console hands over text, not a path."""
+    answer = app.of_text("[1.0] NVRM: Xid (PCI:0000:0a:00): 79, GPU has fallen off the bus.\n").answer
+    assert [each.fault_class for each in answer.conclusions] == ["gpu.off_bus"]
+
+
+def test_a_complaint_nobody_knows_is_shown_and_not_called_healthy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Silence about a line that complains would read as health."""
+    path = _file(tmp_path, "2026-01-01 10:00:00 ERROR quuxd: fatal error: the zorble failed\n")
+    assert cli.main([path]) == cli.CANNOT_TELL
+    assert "zorble" in capsys.readouterr().out

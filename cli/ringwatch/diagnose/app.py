@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -25,6 +26,11 @@ class Diagnosis:
 def of_paths(paths: Iterable[Path]) -> Diagnosis:
     """Read files and folders and judge what they tell together."""
     return of_evidence(list(paths), None)
+
+
+def of_text(text: str) -> Diagnosis:
+    """Judge a text that somebody pasted."""
+    return of_evidence([], io.BytesIO(text.encode("utf-8", "replace")))
 
 
 def of_evidence(

@@ -60,6 +60,7 @@ def _as_object(each: Conclusion) -> dict[str, Any]:
         "where": each.where,
         "role": each.role,
         "confidence": each.confidence,
+        "guessed": each.guessed,
         "action": each.first_step,
         "runbook": each.about.runbook,
         "note": each.note,
@@ -77,6 +78,7 @@ def as_object(diagnosis: Diagnosis) -> dict[str, Any]:
         "verdict": answer.verdict,
         "findings": [_as_object(each) for each in answer.conclusions],
         "benign": [_as_object(each) for each in answer.benign],
+        "unread": [{"file": row.file, "line": row.line, "text": row.text} for row in answer.unread],
         "kinds": {file: sorted(kinds) for file, kinds in reading.kinds.items()},
         "refused": reading.refused,
         "bytes": reading.bytes_read,
@@ -92,6 +94,8 @@ def _finding(number: int, each: Conclusion, lang: str) -> list[str]:
         f"{number}. {Severity(each.about.severity).word}  {title}  [{each.fault_class}]",
         f"   {words[each.role]}, {words['confidence']} {each.confidence:.0%}",
     ]
+    if each.guessed:
+        rows.append(f"   {words['guessed']}")
     if each.where:
         rows.append(f"   {words['where']}: {_printable(each.where)}")
     if each.note:
@@ -110,6 +114,7 @@ def as_text(diagnosis: Diagnosis, lang: str, *, why: bool) -> str:
     """Return a diagnosis as a person reads it."""
     words, answer, reading = WORDS[lang], diagnosis.answer, diagnosis.reading
     rows = [] if answer.conclusions else [words[answer.verdict]]
+    rows += [f"{words['unread']}: {_source(row)}: {_printable(row.text)}" for row in answer.unread]
     for number, each in enumerate(answer.conclusions, 1):
         rows += _finding(number, each, lang)
     if why:

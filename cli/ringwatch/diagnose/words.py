@@ -23,6 +23,8 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "refused": "not read",
         "also": "looks like a fault and is none",
         "confidence": "confidence",
+        "unread": "complains, and is not understood",
+        "guessed": "a guess from the words of lines of unknown shape",
     },
     "zh": {
         "healthy": "未见故障：读数正常。",
@@ -42,6 +44,8 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "refused": "未读",
         "also": "看似故障，实为正常",
         "confidence": "置信度",
+        "unread": "疑似报错，未能识别",
+        "guessed": "仅凭字面推测：该行格式未知",
     },
 }
 
