@@ -245,7 +245,7 @@ class FleetState:
         self.recall = Recall(jobs, now_s)
 
     def learned(self) -> list[tuple[str, Callable[[], bytes]]]:
-        """Return what was learned since the last call: each subject, and what makes its bytes off the loop."""
+        """Return what was learned since the last call: each subject, and what makes its bytes elsewhere."""
         found: list[tuple[str, Callable[[], bytes]]] = []
         for job in self.jobs:
             if job.reference.steps and self._written.get(job.name) is not job.reference:

@@ -182,8 +182,9 @@ class Templates:
             wall_ns=_SENTINEL_WALL_NS,
             monotonic_ns=_SENTINEL_MONOTONIC_NS,
             blocks=[self._block(table, rows) for table, rows in self.load.rows.items()],
-            **{name: records.tobytes() for name, records in parts.items()},
         )
+        for name, records in parts.items():
+            setattr(batch, name, records.tobytes())
         self.message = wire.AgentMessage(batch=batch).SerializeToString()
         sequence = b"\x08" + varint(FIRST_SEQUENCE)
         self._at = {
