@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ringwatch_agent.evidence.sieve import TextSieve
+from ringwatch_agent.evidence.app import STREAM_ANCHORS
+from ringwatch_agent.evidence.sieve import Sieve, TextSieve
 from ringwatch_agent.evidence.signs import ANCHORS
 from ringwatch_knowledge import fault_classes, lint
 from ringwatch_runbooks.load import load_library
@@ -26,3 +27,9 @@ def test_every_fault_names_a_runbook_that_exists() -> None:
 
     assert named <= set(library.runbooks)
     assert len(named) > 30
+
+
+def test_ordinary_lines_of_training_do_not_pass_the_sieve() -> None:
+    """One short anchor that is in every line makes a large log take minutes."""
+    block = b"2026-01-01 10:00:00 step 7 loss 0.1 lr 1.0e-4 tokens/s 18233.1 rank 3\n"
+    assert not list(Sieve(STREAM_ANCHORS).lines([block], [0]))
