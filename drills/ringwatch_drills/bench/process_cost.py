@@ -14,12 +14,15 @@ class Memory:
     """Memory of a process tree, MB (10^6 bytes).
 
     ``rss_mb`` counts a page that two processes share twice, ``pss_mb`` once, split between those that
-    share it, and ``uss_mb`` not at all: it is what would come free if they ended.
+    share it, and ``uss_mb`` not at all: it is what would come free if they ended. All three move when
+    another process that maps the same libraries starts or ends; ``anonymous_mb``, what the processes
+    themselves have written to, does not: whether something grows is to be seen by that.
     """
 
     rss_mb: float
     pss_mb: float
     uss_mb: float
+    anonymous_mb: float
     processes: int
     threads: int
 
@@ -49,9 +52,18 @@ def _sum(processes: Sequence[psutil.Process]) -> Memory:
         rss_mb=_mb(sum(info.rss for info, _ in found)),
         pss_mb=_mb(sum(info.pss for info, _ in found)),
         uss_mb=_mb(sum(info.uss for info, _ in found)),
+        anonymous_mb=_mb(sum(_anonymous_bytes(each.pid) for each in processes)),
         processes=len(found),
         threads=sum(threads for _, threads in found),
     )
+
+
+def _anonymous_bytes(pid: int) -> int:
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:  # it ended between the listing and the read
+        return 0
+    return int((text.partition("\nAnonymous:")[2].split(maxsplit=1) or ["0"])[0]) * 1024
 
 
 def _tree(pid: int) -> list[psutil.Process]:
@@ -71,4 +83,4 @@ def _thread_s(file: Path) -> float:
 
 
 def _mb(size_bytes: int) -> float:
-    return round(size_bytes / 1e6, 1)
+    return round(size_bytes / 1e6, 2)

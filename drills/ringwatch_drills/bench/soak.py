@@ -50,26 +50,26 @@ _MOST_PROCESSES: Final = 5
 
 @dataclass(slots=True, kw_only=True)
 class Trend:
-    """How one process changed: means of the first and the last third, slope over the last two thirds."""
+    """How the memory that one process has written to changed: first third, last third, slope after the first."""
 
-    uss_mb_first_third: float = 0.0
-    uss_mb_last_third: float = 0.0
-    uss_mb_per_hour: float = 0.0
-    uss_mb_peak: float = 0.0
+    anonymous_mb_first_third: float = 0.0
+    anonymous_mb_last_third: float = 0.0
+    anonymous_mb_per_hour: float = 0.0
+    anonymous_mb_peak: float = 0.0
     threads_peak: int = 0
 
     @classmethod
     def of(cls, samples: Sequence[tuple[float, Memory]]) -> Trend:
         """Return the trend of some samples, each with its second; there must be one."""
-        uss = [each.uss_mb for _, each in samples]
-        third = max(1, len(uss) // 3)
+        sizes = [each.anonymous_mb for _, each in samples]
+        third = max(1, len(sizes) // 3)
         # Imports, first faults and the first outage lie in the first third: what leaks goes on after it.
-        slope = _slope([(at, each.uss_mb) for at, each in samples[third:]])
+        slope = _slope([(at, each.anonymous_mb) for at, each in samples[third:]])
         return cls(
-            uss_mb_first_third=round(sum(uss[:third]) / third, 2),
-            uss_mb_last_third=round(sum(uss[-third:]) / third, 2),
-            uss_mb_per_hour=round(slope * 3600, 2),
-            uss_mb_peak=max(uss),
+            anonymous_mb_first_third=round(sum(sizes[:third]) / third, 2),
+            anonymous_mb_last_third=round(sum(sizes[-third:]) / third, 2),
+            anonymous_mb_per_hour=round(slope * 3600, 2),
+            anonymous_mb_peak=max(sizes),
             threads_peak=max(each.threads for _, each in samples),
         )
 
@@ -93,7 +93,7 @@ class Soaked:
     beats_missed: float = 0.0
     caught_up_after_s: float = 0.0
     # All processes together: readers that are stuck in the driver, or tried beside one, come and go.
-    uss_mb_peak: float = 0.0
+    anonymous_mb_peak: float = 0.0
     threads_peak: int = 0
     threads_end: int = 0
     processes_peak: int = 0
@@ -109,8 +109,8 @@ class Soaked:
     def is_flat(self) -> bool:
         """Return whether the main process kept its size; how steeply it grows shows in a long run only."""
         main = self.main
-        steep = self.seconds >= _LONG_S and main.uss_mb_per_hour > _MOST_MB_PER_HOUR
-        return not steep and main.uss_mb_last_third - main.uss_mb_first_third <= _MOST_GROWN_MB
+        steep = self.seconds >= _LONG_S and main.anonymous_mb_per_hour > _MOST_MB_PER_HOUR
+        return not steep and main.anonymous_mb_last_third - main.anonymous_mb_first_third <= _MOST_GROWN_MB
 
     @property
     def is_bounded(self) -> bool:
@@ -162,7 +162,7 @@ class Watch:
     def fill(self, soaked: Soaked) -> None:
         """Write down what the samples say."""
         soaked.main = Trend.of(self.main)
-        soaked.uss_mb_peak = max(each.uss_mb for _, each in self.samples)
+        soaked.anonymous_mb_peak = max(each.anonymous_mb for _, each in self.samples)
         soaked.threads_peak = max(each.threads for _, each in self.samples)
         soaked.threads_end = self.samples[-1][1].threads
         soaked.processes_peak = max(each.processes for _, each in self.samples)

@@ -31,15 +31,18 @@ def test_random_faults_and_collector_kills_lose_no_event(tmp_path: Path) -> None
 def _samples(megabytes: Iterable[float], threads: int = 30) -> list[tuple[float, Memory]]:
     """Return a sample each five seconds of half an hour."""
     return [
-        (5.0 * number, Memory(rss_mb=0, pss_mb=0, uss_mb=uss_mb, processes=1, threads=threads))
-        for number, uss_mb in enumerate(megabytes)
+        (
+            5.0 * number,
+            Memory(rss_mb=0, pss_mb=0, uss_mb=0, anonymous_mb=size_mb, processes=1, threads=threads),
+        )
+        for number, size_mb in enumerate(megabytes)
     ]
 
 
 def test_what_grows_for_long_is_not_right() -> None:
     """3 MB an hour over half an hour is a leak; a step in the first minutes and noise are none."""
     leak = Trend.of(_samples(20 + 3 * 5 * number / 3600 for number in range(360)))
-    assert leak.uss_mb_per_hour == pytest.approx(3.0)
+    assert leak.anonymous_mb_per_hour == pytest.approx(3.0)
     assert not Soaked(seconds=1800, seed=1, main=leak).is_right
     settled = Trend.of(_samples(20 + (number > 40) * 0.5 + (number % 7) / 20 for number in range(360)))
     assert Soaked(seconds=1800, seed=1, main=settled).is_right
