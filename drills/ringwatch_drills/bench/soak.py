@@ -50,7 +50,7 @@ _MOST_PROCESSES: Final = 5
 
 @dataclass(slots=True, kw_only=True)
 class Trend:
-    """How the memory that one process has written to changed: first third, last third, slope after the first."""
+    """What one process has written to, over time: first third, last third, and slope after the first third."""
 
     anonymous_mb_first_third: float = 0.0
     anonymous_mb_last_third: float = 0.0
