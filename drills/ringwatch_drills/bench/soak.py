@@ -50,7 +50,7 @@ _MOST_PROCESSES: Final = 5
 
 @dataclass(slots=True, kw_only=True)
 class Trend:
-    """What one process has written to, over time: first third, last third, and slope after the first third."""
+    """What one process has written to: first third, last third, and the slope after the first third."""
 
     anonymous_mb_first_third: float = 0.0
     anonymous_mb_last_third: float = 0.0
