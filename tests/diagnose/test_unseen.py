@@ -17,7 +17,7 @@ _LEAST_COMPONENT: Final = 0.95
 
 
 def _case(row: dict[str, Any], root: Path) -> Path:
-    folder = root / row["id"]
+    folder = root / str(row["id"])
     folder.mkdir()
     (folder / "evidence.log").write_text(row["evidence"])
     expected = row["expected"]
