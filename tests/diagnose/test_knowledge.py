@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ringwatch_agent.evidence.app import STREAM_ANCHORS
+from ringwatch_agent.evidence.all import STREAM_ANCHORS
 from ringwatch_agent.evidence.sieve import Sieve, TextSieve
 from ringwatch_agent.evidence.signs import ANCHORS
 from ringwatch_knowledge import fault_classes, lint
