@@ -9,9 +9,13 @@ import numpy as np
 
 from ringwatch_drills.fleet import gpus
 from ringwatch_drills.fleet.world import World
+from ringwatch_proto import probe
 from ringwatch_proto.errors import VerbRefused
 from ringwatch_proto.v1 import telemetry_pb2 as pb
 from ringwatch_proto.verbs import check_request
+
+# TFLOP/s of a dense product on a healthy GPU of the simulation: a round number, measured nowhere.
+_GEMM_TFLOPS: Final = 600.0
 
 Answer = Callable[[World, int, pb.VerbRequest], pb.VerbResult]
 
@@ -109,10 +113,46 @@ def _continue_process(world: World, node: int, request: pb.VerbRequest) -> pb.Ve
     return _done(f"SIGCONT sent to rank {rank}")
 
 
+def _probe(world: World, node: int, request: pb.VerbRequest) -> pb.VerbResult:
+    """Say what a probe would find in the world as it is: lost GPUs are wrong, slow ones slow.
+
+    Unlike a real agent it does not refuse beside a job: nothing here could move the job away.
+    """
+    level = request.arguments["level"]
+    if request.dry_run:
+        return _done(f"dry run: would work out the {level} probe of a simulated node")
+    result = probe.ProbeResult(
+        node=world.plan.node_name(node),
+        at_s=world.now_s,
+        level=level,
+        seconds=0.0,
+        measures=tuple(_measure(world, node, gpu) for gpu in range(world.plan.gpus_per_node)),
+        skipped=("simulated: nothing was loaded; memory, copies, pairs and storage have no model",),
+    )
+    facts = {"result": probe.to_json(result), "passed": "no" if result.wrong else "yes"}
+    if result.wrong:
+        return pb.VerbResult(status=pb.VERB_STATUS_FAILED, text="; ".join(result.wrong), facts=facts)
+    return _done(f"simulated: {len(result.measures)} GPUs compute", **facts)
+
+
+def _measure(world: World, node: int, gpu: int) -> probe.Measure:
+    row = node * world.plan.gpus_per_node + gpu
+    lost = bool(world.gpus.lost[row])
+    return probe.Measure(
+        name="gemm",
+        device=world.plan.gpu_id(node, gpu),
+        kind="simulated GPU",
+        value=None if lost else _GEMM_TFLOPS / float(world.gpus.slowness[row]),
+        unit="TFLOP/s",
+        wrong="NVML: GPU is lost" if lost else "",
+    )
+
+
 VERBS: Final[dict[str, Answer]] = {
     "gpu.inspect": _inspect_gpu,
     "gpu.reset_clocks": _reset_clocks,
     "node.inspect": _inspect_node,
+    "node.probe": _probe,
     "process.inspect": _inspect_process,
     "process.continue": _continue_process,
 }

@@ -6,6 +6,7 @@ from ringwatch_drills.fleet.faults import BY_NAME, default_target
 from ringwatch_drills.fleet.plan import plan_fleet
 from ringwatch_drills.fleet.verbs import answer
 from ringwatch_drills.fleet.world import World
+from ringwatch_proto import probe
 from ringwatch_proto.v1 import telemetry_pb2 as pb
 
 
@@ -88,3 +89,20 @@ def test_what_is_not_on_the_list_is_refused(world: World, verb: str, arguments: 
 
     assert result.status == pb.VERB_STATUS_REFUSED
     assert result.text
+
+
+def test_a_probe_fails_for_a_lost_gpu_and_passes_once_it_is_replaced(world: World) -> None:
+    """A dry run measures nothing; each probe carries a result that the collector can judge."""
+    fault = BY_NAME["gpu-off-bus"]
+    target = default_target(world, fault)
+    fault.begin(world, target)
+    lost = ask(world, target.node, "node.probe", level="full")
+    assert lost.status == pb.VERB_STATUS_FAILED
+    assert probe.from_json(lost.facts["result"]).wrong
+
+    fault.undo(world, target)
+    well = ask(world, target.node, "node.probe", level="full")
+    assert well.status == pb.VERB_STATUS_DONE
+    assert probe.judge(probe.from_json(well.facts["result"]), ()).passed
+    dry = pb.VerbRequest(verb="node.probe", arguments={"level": "full"}, dry_run=True)
+    assert not answer(world, target.node, dry).facts
