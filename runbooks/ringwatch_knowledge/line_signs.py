@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from typing import Final
 
 from ringwatch_knowledge import data_files
 
@@ -62,14 +63,29 @@ def anchors() -> Iterable[str]:
     return {anchor for sign in signs() for anchor in sign.anchors}
 
 
+# Digits of numbers, hexadecimal ones too: lines that differ in numbers only are of one shape.
+VARYING: Final = b"0123456789abcdef"
+
+
+def shape_of(text: str) -> bytes:
+    """Return a text without what varies from line to line; an anchor in a text is still in its shape so."""
+    return text.encode("utf-8", "replace").translate(None, VARYING)
+
+
 @cache
-def _by_anchor() -> tuple[tuple[str, Sign], ...]:
-    return tuple((anchor, sign) for sign in signs() for anchor in sign.anchors)
+def _by_anchor() -> tuple[tuple[bytes, str, Sign], ...]:
+    return tuple((shape_of(anchor), anchor, sign) for sign in signs() for anchor in sign.anchors)
+
+
+@lru_cache(maxsize=4096)
+def _possible(shape: bytes) -> tuple[tuple[str, Sign], ...]:
+    """Return the anchors that a line of this shape may hold: a log has few shapes and many lines."""
+    return tuple((anchor, sign) for stripped, anchor, sign in _by_anchor() if stripped in shape)
 
 
 def match(line: str) -> Iterator[tuple[Sign, dict[str, str]]]:
     """Yield each sign that a line shows, with its named parts."""
-    for sign in dict.fromkeys([sign for anchor, sign in _by_anchor() if anchor in line]):
+    for sign in dict.fromkeys([sign for anchor, sign in _possible(shape_of(line)) if anchor in line]):
         fields = sign.fields_of(line)
         if fields is not None:
             yield sign, fields

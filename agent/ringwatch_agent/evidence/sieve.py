@@ -56,12 +56,17 @@ class Sieve:
 
     def __init__(self, anchors: Iterable[str]) -> None:
         self._tokens = tuple(token.encode() for token in _cached_cover(frozenset(anchors)))
-        self._anchors = tuple({anchor.encode().translate(None, _VARYING_BYTES) for anchor in anchors})
+        whole = [anchor.encode() for anchor in anchors]
+        self._anchors = tuple((anchor.translate(None, _VARYING_BYTES), anchor) for anchor in whole)
         self._boring: set[bytes] = set()
+        # Of a shape that may tell something, the anchors that a line of it may hold.
+        self._telling: dict[bytes, tuple[bytes, ...]] = {}
 
-    def _may(self, shape: bytes) -> bool:
+    def _possible(self, shape: bytes) -> tuple[bytes, ...]:
         """Ask the few tokens first, the many anchors only of what they let through."""
-        return any(token in shape for token in self._tokens) and any(each in shape for each in self._anchors)
+        if not any(token in shape for token in self._tokens):
+            return ()
+        return tuple(anchor for stripped, anchor in self._anchors if stripped in shape)
 
     def lines(self, chunks: Iterable[bytes], counted: list[int]) -> Iterator[tuple[int, bytes]]:
         """Yield number and bytes of each line that may matter; ``counted[0]`` ends as how many there were."""
@@ -76,18 +81,27 @@ class Sieve:
 
     def _of_block(self, block: bytes, counted: list[int]) -> Iterator[tuple[int, bytes]]:
         shapes = block.translate(None, _VARYING_BYTES).split(b"\n")
-        fresh = set(shapes) - self._boring
-        telling = {shape for shape in fresh if self._may(shape)}
-        if len(self._boring) > _MOST_SHAPES:
+        if len(self._boring) + len(self._telling) > _MOST_SHAPES:
             self._boring.clear()
-        self._boring |= fresh - telling
-        if telling:
+            self._telling.clear()
+        distinct = set(shapes) - self._boring
+        self._judge(distinct - self._telling.keys())
+        if distinct & self._telling.keys():
             for number, (shape, raw) in enumerate(
                 zip(shapes, block.split(b"\n"), strict=True), counted[0] + 1
             ):
-                if shape in telling:
+                if any(anchor in raw for anchor in self._telling.get(shape, ())):
                     yield number, raw
         counted[0] += len(shapes) - 1
+
+    def _judge(self, fresh: set[bytes]) -> None:
+        """Sort shapes that were not seen before into those that may tell something and the others."""
+        for shape in fresh:
+            possible = self._possible(shape)
+            if possible:
+                self._telling[shape] = possible
+            else:
+                self._boring.add(shape)
 
 
 class TextSieve:
