@@ -87,10 +87,9 @@ class Operator:
         assert log.chain_intact
         assert done[-1].result.startswith("done"), done
         assert {(each.actor, each.incident) for each in done} == {("ana", incident)}
-        # Resolved, or no longer listed at all.
         closed = watcher.wait_for(
             10.0,
-            lambda fleet: all(each.state == "resolved" for each in fleet.incidents if each.id == incident),
+            lambda fleet: [each.state for each in fleet.incidents if each.id == incident] == ["resolved"],
         )
         assert closed is not None, watcher.fleet().incidents
 
