@@ -47,7 +47,7 @@ class StepFlag(IntEnum):
 
     # The job itself said that this step holds a checkpoint, an evaluation or another pause.
     TAGGED_PAUSE = 1
-    # The job told a loss that is no finite number; ``loss`` is NaN then as it is when none was told.
+    # The job told a loss that is no finite float32; ``loss`` is NaN then as it is when none was told.
     LOSS_NOT_FINITE = 2
 
 

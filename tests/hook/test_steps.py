@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -279,8 +280,9 @@ def test_another_user_cannot_take_a_rank_of_a_running_job(agent: Agent, hook: Ho
     """The kernel says who it is; the rank that runs is left alone."""
     hook.join()
     agent.until(lambda: joined(agent))
-    agent.path.parent.chmod(0o755)
-    for parent in list(agent.path.parents)[:3]:
+    for parent in agent.path.parents:
+        if parent == Path(tempfile.gettempdir()):
+            break
         parent.chmod(0o755)
     script = (
         "import os, json, socket, sys\n"

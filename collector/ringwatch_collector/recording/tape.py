@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Lock
 from typing import IO, Final
 
 from ringwatch_proto.errors import RecordingError
@@ -25,21 +26,30 @@ class Tape:
         self._max_age_s = max_age_s
         self._stream: IO[bytes] | None = None
         self._writer: FrameWriter | None = None
+        # A write goes on in its thread when the task that asked for it is cancelled: it must not open a new file.
+        self._busy = Lock()
+        self._closed = False
 
     def write(self, wall_ns: int, frame: bytes) -> None:
-        """Append a picture; raise RecordingError when the disk refuses it."""
-        try:
-            if self._writer is None or self._writer.bytes_written > _FILE_BYTES:
-                self._begin(wall_ns)
-                self._forget(wall_ns)
-            assert self._writer is not None
-            self._writer.write(wall_ns, frame)
-        except OSError as error:
-            self.close()
-            raise RecordingError(f"{self._folder}: {error.strerror}") from error
+        """Append a picture; raise RecordingError when the disk refuses it, or after ``close``."""
+        with self._busy:
+            if self._closed:
+                raise RecordingError(f"{self._folder}: closed")
+            try:
+                self._write(wall_ns, frame)
+            except OSError as error:
+                self._let_go()
+                raise RecordingError(f"{self._folder}: {error.strerror}") from error
+
+    def _write(self, wall_ns: int, frame: bytes) -> None:
+        if self._writer is None or self._writer.bytes_written > _FILE_BYTES:
+            self._begin(wall_ns)
+            self._forget(wall_ns)
+        assert self._writer is not None
+        self._writer.write(wall_ns, frame)
 
     def _begin(self, wall_ns: int) -> None:
-        self.close()
+        self._let_go()
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o750)
         self._stream = (self._folder / f"{wall_ns:020d}{SUFFIX}").open("wb")
         self._writer = FrameWriter(self._stream)
@@ -81,7 +91,12 @@ class Tape:
             yield before
 
     def close(self) -> None:
-        """Let go of the file; safe to call twice."""
+        """Write nothing any more; waits for the write that goes on. Safe to call twice."""
+        with self._busy:
+            self._closed = True
+            self._let_go()
+
+    def _let_go(self) -> None:
         stream, self._stream, self._writer = self._stream, None, None
         if stream is not None:
             try:

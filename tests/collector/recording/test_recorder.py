@@ -59,5 +59,6 @@ async def test_a_full_disk_is_said_until_it_is_over(tmp_path: Path) -> None:
     while recorder.trouble:
         await asyncio.sleep(0.01)
     task.cancel()
+    tape.close()
 
     assert list(tape.window(0, 10))

@@ -72,3 +72,12 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
     with pytest.raises(RecordingError, match="folder"):
         tape.write(1, b"x")
+
+
+def test_a_write_after_the_end_opens_no_file(tmp_path: Path) -> None:
+    """A thread that was still to write when the collector stopped finds the tape closed."""
+    tape = _filled(tmp_path, 1)
+
+    with pytest.raises(RecordingError, match="closed"):
+        tape.write(9 * S, b"late")
+    assert _seconds(Tape(tmp_path, 1 << 30, _FOREVER_S), 0, 10) == [0]
