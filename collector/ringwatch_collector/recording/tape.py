@@ -26,7 +26,7 @@ class Tape:
         self._max_age_s = max_age_s
         self._stream: IO[bytes] | None = None
         self._writer: FrameWriter | None = None
-        # A write goes on in its thread when the task that asked for it is cancelled: it must not open a new file.
+        # A write goes on in its thread when its task is cancelled: it must not open a new file.
         self._busy = Lock()
         self._closed = False
 
