@@ -25,13 +25,29 @@ def _json(address: str, *command: str) -> dict[str, object]:
 
 
 def _address() -> str:
-    """Return where the collector of the demo listens: it is the one whose folder the demo made."""
+    """Return where the collector of this demo listens; other tests may run collectors of their own."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
-            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            if "collector" in words and "--listen" in words and "ringwatch-demo-" in " ".join(words):
+            words = _words(entry)
+            parent = Path("/proc", _parent(entry))
+            if "collector" in words and "--listen" in words and {"demo", "--after"} <= set(_words(parent)):
                 return words[words.index("--listen") + 1]
     raise AssertionError("no demo runs")
+
+
+def _words(process: Path) -> list[str]:
+    """Return the command line of a process, nothing of one that has ended."""
+    try:
+        return (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return []
+
+
+def _parent(process: Path) -> str:
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[1]
+    except OSError:
+        return "0"
 
 
 def _find_the_cause(at: Terminal) -> str:

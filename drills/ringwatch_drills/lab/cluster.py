@@ -20,6 +20,8 @@ from ringwatch_drills.processes import RINGWATCH, Process, free_port, start
 
 JOB: Final = "lab"
 _MASTER_PORT: Final = 29533
+# What an operator needs to let a stopped rank go on; nothing that ends or loads anything.
+_POLICY: Final = 'allow = ["gpu.inspect", "node.inspect", "process.inspect", "process.continue"]\n'
 _ENTER: Final = (sys.executable, "-m", "ringwatch_drills.lab.enter")
 
 
@@ -80,11 +82,14 @@ class Cluster:
 
     def start_agent(self, node: LabNode) -> None:
         """Start the agent of a node."""
+        policy = self.folder / "policy.toml"
+        policy.write_text(_POLICY)
         command = (
             *self._inside(node, None),
             *(*RINGWATCH, "agent", "run", "--node", node.name, "--collector", f"127.0.0.1:{PORT}"),
             *("--state-dir", str(self.folder / node.name), "--hook-socket", str(self._socket(node))),
             *("--metrics", "off", "--labels", "class=lab", "--kmsg-pci", node.pci_address),
+            *("--policy", str(policy)),
         )
         (self.folder / node.name).mkdir(exist_ok=True)
         self.agents[node.number] = self._start(f"agent-{node.name}", command)
