@@ -182,7 +182,7 @@ async def test_kill_9_of_each_in_turn_loses_no_event_and_pages_once(
     # On a busy machine a node that has to dial again may count as silent for a while.
     lost = [each for each in _incidents(database) if each.kind is IncidentKind.GPU_OFF_BUS]
     assert len(lost) == 1
-    # At least once: who is killed between sending and noting it sends again, under the key that receivers go by.
+    # At least once: who is killed before noting what it sent sends again, under the key that receivers go by.
     opened = {key for key in keys if key.startswith(f"{lost[0].id}/opened/")}
     assert opened == {f"{lost[0].id}/opened/0"}
 
