@@ -151,7 +151,8 @@ async def test_kill_9_of_each_in_turn_loses_no_event_and_pages_once(
             return len(fresh) == 6 and not fleet.health.troubles
 
         async def paged() -> bool:
-            return bool(keys)
+            # Noted too: who is killed between sending and noting sends again, as at least once means.
+            return bool(keys) and not store.untold_notices()
 
         await until(well, site)
         await until(paged, site)
@@ -182,9 +183,9 @@ async def test_kill_9_of_each_in_turn_loses_no_event_and_pages_once(
     # On a busy machine a node that has to dial again may count as silent for a while.
     lost = [each for each in _incidents(database) if each.kind is IncidentKind.GPU_OFF_BUS]
     assert len(lost) == 1
-    # At least once: who is killed before noting what it sent sends again, under the key that receivers go by.
-    opened = {key for key in keys if key.startswith(f"{lost[0].id}/opened/")}
-    assert opened == {f"{lost[0].id}/opened/0"}
+    opened = [key for key in keys if "/opened/" in key]
+    assert f"{lost[0].id}/opened/0" in opened
+    assert len(opened) == len(set(opened))
 
 
 def _after(store: Store, nodes: list[SimulatedNode]) -> Callable[[], Awaitable[bool]]:
